@@ -1,0 +1,1 @@
+//! Tables read by many workers and written by one thread.

@@ -1,0 +1,5 @@
+//! The in-memory twin of an mbuf.
+
+/// Placeholder until filled.
+#[derive(Debug)]
+pub struct VecBuf;

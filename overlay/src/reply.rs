@@ -1,0 +1,1 @@
+//! Replies that weir itself gives: ARP, neighbour discovery, ICMP echo.

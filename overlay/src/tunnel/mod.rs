@@ -1,0 +1,1 @@
+//! Encapsulations: push and pop, one a file.
