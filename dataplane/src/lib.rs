@@ -1,1 +1,2 @@
 //! weir's dataplane.
+pub mod config;
