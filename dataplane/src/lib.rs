@@ -1,2 +1,3 @@
 //! weir's dataplane.
 pub mod config;
+pub mod ledger;
