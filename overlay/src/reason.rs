@@ -73,6 +73,7 @@ reasons! {
     UdpLength, "udp_length", Parse, "UDP length below 8 octets or beyond the IP payload";
     UdpChecksum, "udp_checksum", Parse, "wrong UDP checksum";
     UdpZeroChecksum6, "udp_zero_checksum_ipv6", Parse, "zero UDP checksum over IPv6 where it is not allowed (RFC 6935); see vxlan.accept_zero_checksum_ipv6";
+    TcpMalformed, "tcp_malformed", Parse, "a TCP header that is truncated or whose data offset is below 20 octets or beyond the packet";
     IcmpMalformed, "icmp_malformed", Parse, "an ICMP or ICMPv6 message to us that is truncated or has a wrong checksum";
     NdMalformed, "nd_malformed", Parse, "a neighbour discovery message that fails the checks of RFC 4861 § 7.1";
     HeaderSplit, "header_split", Parse, "the headers do not lie within the packet's first segment";

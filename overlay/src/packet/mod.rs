@@ -1,9 +1,14 @@
 //! Packets: the buffer trait, its in-memory twin, the metadata that travels with a packet, and the layout of a frame.
 
 mod buf;
+pub mod checksum;
+pub mod flow;
+pub mod layout;
 mod meta;
+pub mod outer;
 mod vecbuf;
 
 pub use buf::PacketBuf;
+pub use layout::{EthernetLayout, IpLayout};
 pub use meta::{Checksum, Flags, Meta, Segmentation};
 pub use vecbuf::VecBuf;
