@@ -33,7 +33,7 @@ pub enum Account {
     Idle = 6,
     /// Intervals too long to be ours: the core was taken away.
     Stolen = 7,
-    /// The ledger's own time stamps.
+    /// The ledger's own time stamps, as far as they delay packets; see [`Account::bears_instrument`].
     Instrument = 8,
     /// Level `off`: counted, but not split.
     Unattributed = 9,
@@ -71,6 +71,14 @@ impl Account {
             Self::Instrument => "instrument",
             Self::Unattributed => "unattributed",
         }
+    }
+
+    /// Whether the stamp that ends an interval of this account is moved to `instrument`.
+    ///
+    /// The stamp of an empty poll, of a pause or of a source port stays where it is: those cycles are no packet's, and
+    /// moved out they would be charged to packets, all the more the less there is to do.
+    pub const fn bears_instrument(self) -> bool {
+        matches!(self, Self::Busy | Self::Housekeeping | Self::Handoff | Self::Reconfiguration)
     }
 
     /// Whether an interval of this account may be called stolen when it is longer than the gap threshold.

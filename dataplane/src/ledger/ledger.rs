@@ -219,42 +219,24 @@ impl Ledger {
         }
     }
 
-    /// Ends a poll that returned nothing.
+    /// Ends a poll that returned nothing. A stage sample of that poll is void.
     #[inline]
     pub fn close_empty(&mut self, now: u64) {
         self.counters.empty_polls += 1;
-        if self.sampling {
-            self.close_sampled_empty(now);
-        } else {
-            self.close(Account::Empty, now);
-        }
-    }
-
-    /// An empty poll that carried a stage stamp: the stage's instrument goes with it, the sample is void.
-    #[inline(never)]
-    fn close_sampled_empty(&mut self, now: u64) {
-        let now = self.not_before_stage(now);
-        let instrument = self.pending_instrument + (now - self.stage_last).min(self.stamp_cost);
-        self.book(Account::Empty, now, instrument);
+        self.close(Account::Empty, now);
     }
 
     /// Ends an interval that belongs to `account`. For `Busy` use [`Ledger::close_burst`]: closed here it counts as
     /// work without a received packet.
     #[inline]
     pub fn close(&mut self, account: Account, now: u64) {
-        self.book(account, now, self.stamp_cost);
-    }
-
-    /// Books `now − last` to `account`, of which at most `instrument` to the instrument, and ends any sample.
-    #[inline]
-    fn book(&mut self, account: Account, now: u64, instrument: u64) {
         self.sampling = false;
         let delta = self.advance(now);
         if delta > self.gap_threshold && account.can_be_stolen() {
             self.book_stolen(delta);
             return;
         }
-        let instrument = delta.min(instrument);
+        let instrument = if account.bears_instrument() { delta.min(self.stamp_cost) } else { 0 };
         self.add(Account::Instrument, instrument);
         if account == Account::Busy {
             self.counters.busy[0] += delta - instrument;
