@@ -1,15 +1,81 @@
-//! Configuration: from the text of a TOML file to a checked [`Config`], and from two of them to a [`Plan`].
+//! Configuration: from the text of a TOML file to a checked [`Config`], and from two of them to a plan.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `model` | [`Config`]: resolved, checked, plain data |
-//! | `diff` | [`Plan`]: the changes from one [`Config`] to another |
-//! | `error` | [`Diagnostic`]: what is wrong, where, what to do |
+//! | [`file`] | what the user typed, with places; its docs are the schema's descriptions |
+//! | `parse` | text to [`file::File`], every mistake of shape at once |
+//! | `resolve` | [`file::File`] to [`Config`]: defaults, ranges, names, cross-checks |
+//! | [`machine`] | what only this machine can answer: do the CPUs exist |
+//! | [`model`] | [`Config`]: resolved, plain data |
+//! | [`error`] | [`Diagnostic`]: what is wrong, where, what to do |
+//! | [`diff`](mod@diff) | the changes from one [`Config`] to another |
+//!
+//! ```
+//! let config = dataplane::config::Config::parse("[workers]\nburst = 16\n", "weir.toml")?;
+//! assert_eq!(config.workers.burst, 16);
+//!
+//! let errors = dataplane::config::Config::parse("[workers]\nburst = 65\n", "weir.toml").unwrap_err();
+//! assert!(errors.to_string().starts_with("weir.toml:2:9: error: `workers.burst` is 65, out of range"));
+//! # Ok::<(), dataplane::config::ConfigErrors>(())
+//! ```
 
 pub mod diff;
 pub mod error;
+pub mod file;
+pub mod machine;
 pub mod model;
+mod parse;
+mod resolve;
+#[cfg(test)]
+mod tests;
 
-pub use diff::{Change, FieldChange, Item, Key, Op, Plan, Source};
+use std::path::Path;
+
+pub use diff::{Change, FieldChange, Item, Key, Op, Plan, Source, diff};
 pub use error::{ConfigErrors, Diagnostic, Severity};
+pub use machine::check_machine;
 pub use model::*;
+
+use error::Report;
+
+impl Config {
+    /// Reads and checks a file. All errors are found in one go; warnings are dropped ([`Config::check`] keeps them).
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
+        let (config, found) = Self::check_file(path);
+        config.ok_or(ConfigErrors(found))
+    }
+
+    /// Checks a text; `file_name` is what it is called in messages.
+    pub fn parse(text: &str, file_name: &str) -> Result<Self, ConfigErrors> {
+        let (config, found) = Self::check(text, file_name);
+        config.ok_or(ConfigErrors(found))
+    }
+
+    /// Reads and checks a file, as [`Config::check`].
+    pub fn check_file(path: impl AsRef<Path>) -> (Option<Self>, Vec<Diagnostic>) {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::check(&text, &name),
+            Err(error) => {
+                let mut report = Report::new(&name, "");
+                let help = match error.kind() {
+                    std::io::ErrorKind::NotFound => "name an existing file; docs/examples/ has some to begin with",
+                    std::io::ErrorKind::PermissionDenied => "make it readable for the user that weir runs as",
+                    std::io::ErrorKind::InvalidData => "a configuration is UTF-8 text: save it as such",
+                    _ => "name a readable file",
+                };
+                report.error("unreadable", None, &format!("cannot be read: {error}"), help);
+                (None, report.finish())
+            }
+        }
+    }
+
+    /// The configuration, unless there is an error among the findings; and the findings, warnings included, in order of place.
+    pub fn check(text: &str, file_name: &str) -> (Option<Self>, Vec<Diagnostic>) {
+        let mut report = Report::new(file_name, text);
+        let config = parse::parse(text, &mut report).map(|(file, broken)| resolve::resolve(&file, broken, &mut report));
+        let failed = report.failed();
+        (config.filter(|_| !failed), report.finish())
+    }
+}

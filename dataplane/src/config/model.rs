@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use overlay::num::{MacAddr, Vni};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The name of a port or a network: 1 to 32 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -114,8 +115,9 @@ impl Config {
 }
 
 /// Where DPDK's memory comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 pub enum MemoryMode {
     /// Hugepages where there are some, else as `no-huge`.
     #[default]
@@ -146,8 +148,9 @@ impl Default for Eal {
 }
 
 /// What a worker does when a poll round found nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Idle {
     /// Poll again at once.
     #[default]
@@ -240,8 +243,9 @@ impl Default for Control {
 }
 
 /// How much the ledger measures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum LedgerLevel {
     /// At most two clock reads a loop.
     Off,
@@ -444,6 +448,13 @@ pub struct Network {
     pub macs: BTreeMap<MacAddr, MacPlace>,
     /// Known IP-to-MAC bindings, for ARP and ND suppression.
     pub bindings: BTreeMap<IpAddr, MacAddr>,
+}
+
+impl Network {
+    /// A network without any entries.
+    pub fn empty(name: Name, settings: NetworkSettings) -> Self {
+        Self { name, settings, vteps: BTreeSet::new(), macs: BTreeMap::new(), bindings: BTreeMap::new() }
+    }
 }
 
 /// What a network is, without its lists.
