@@ -1,0 +1,219 @@
+//! The MAC table: (network, MAC address) → port or tunnel, of fixed capacity, read by many workers without locks while
+//! one thread writes.
+//!
+//! A key has two candidate buckets of four entries; a bucket is one cache line. An insertion that finds both full moves
+//! others to their second bucket (cuckoo hashing; four-way buckets and both candidates known from a lookup as in
+//! Fan et al., "MemC3", NSDI 2013).
+//!
+//! # Who may see what
+//!
+//! The writer publishes an entry by storing the destination, then the key (release). A reader loads the key, then the
+//! destination (acquire). That alone would let a reader be fooled in two ways: an entry's place is given to another key
+//! between the two loads, or a key moves from the bucket not yet read to the one already read. So the table has a
+//! generation, which the writer advances before and after it empties a place. A reader that finds it changed tries
+//! again; an entry that moves appears in its new place before it vanishes from the old, so the second try finds it. (A
+//! second load of the key would not do: the place can be emptied, lent to another and given back in between.)
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::atomics::{AtomicU32, AtomicU64, Ordering};
+use crate::accel;
+use crate::num::{MacAddr, NetworkId, PortId, TunnelId};
+
+mod destination;
+#[cfg(all(test, not(weir_loom)))]
+mod tests;
+mod writer;
+
+pub use destination::{MacDestination, MacTarget};
+pub use writer::{Inserted, MacWriter};
+
+/// Entries of a bucket.
+const WAYS: usize = 4;
+
+/// How often a reader tries again when the writer keeps emptying places; then the address counts as unknown, for this
+/// packet. Each try that fails needs a removal of the writer's in the few nanoseconds between.
+const TRIES: usize = 4;
+
+/// The order that publishes an entry. `--cfg weir_weaken` breaks it on purpose: the model checker must notice.
+const PUBLISH: Ordering = if cfg!(weir_weaken) { Ordering::Relaxed } else { Ordering::Release };
+
+/// A network and a MAC address in one word: `network << 48 | mac`.
+///
+/// 0, the all-zero address in network 0, marks an empty place. No station has that address: it is never inserted and
+/// never found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct MacKey(u64);
+
+impl MacKey {
+    const EMPTY: Self = Self(0);
+
+    /// The key of `mac` in `network`.
+    #[inline]
+    pub const fn new(network: NetworkId, mac: MacAddr) -> Self {
+        Self((network.0 as u64) << 48 | mac.to_u64())
+    }
+
+    /// The network.
+    #[inline]
+    pub const fn network(self) -> NetworkId {
+        NetworkId((self.0 >> 48) as u16)
+    }
+
+    /// The MAC address.
+    #[inline]
+    pub const fn mac(self) -> MacAddr {
+        MacAddr::from_u64(self.0)
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {:?}", self.mac(), self.network())
+    }
+}
+
+/// An entry's place in the table, for [`MacTable::touch`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Slot(u32);
+
+/// What a lookup found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hit {
+    /// Where the address is.
+    pub destination: MacDestination,
+    /// The entry's place.
+    pub slot: Slot,
+}
+
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Entry {
+    key: AtomicU64,
+    destination: AtomicU32,
+    last_seen_secs: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+struct Bucket([Entry; WAYS]);
+
+#[cfg(not(weir_loom))]
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// The readers' side. See the module's text.
+pub struct MacTable {
+    buckets: Box<[Bucket]>,
+    mask: u32,
+    seed: u32,
+    generation: AtomicU64,
+}
+
+impl fmt::Debug for MacTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MacTable").field("buckets", &self.buckets.len()).finish_non_exhaustive()
+    }
+}
+
+impl MacTable {
+    /// An empty table with room for about `capacity` addresses, and its only writer.
+    ///
+    /// The number of buckets is the power of two that holds `capacity` at 7/8 load or below. `seed` is a number that
+    /// senders cannot guess; it scatters the addresses.
+    #[allow(clippy::new_ret_no_self, reason = "the table is reached through its writer, of which there is one")]
+    pub fn new(capacity: usize, seed: u32) -> MacWriter {
+        let entries = capacity.clamp(1, 1 << 28).saturating_mul(8) / 7;
+        let buckets = entries.div_ceil(WAYS).next_power_of_two().max(2);
+        let table = Self {
+            buckets: (0..buckets).map(|_| Bucket::default()).collect(),
+            mask: buckets as u32 - 1,
+            seed,
+            generation: AtomicU64::new(0),
+        };
+        MacWriter::new(Arc::new(table))
+    }
+
+    /// The key of `mac` in `network`.
+    #[inline]
+    pub const fn key(network: NetworkId, mac: MacAddr) -> MacKey {
+        MacKey::new(network, mac)
+    }
+
+    /// Asks the CPU to load the key's two buckets.
+    #[inline]
+    pub fn prefetch(&self, key: MacKey) {
+        let [first, second] = self.candidates(key);
+        accel::prefetch_slice(&self.buckets, first as usize);
+        accel::prefetch_slice(&self.buckets, second as usize);
+    }
+
+    /// Where this address is, if it is known.
+    #[inline]
+    pub fn lookup(&self, key: MacKey) -> Option<Hit> {
+        let candidates = self.candidates(key);
+        for _ in 0..TRIES {
+            let generation = self.generation.load(Ordering::Acquire);
+            let found = self.probe(key, candidates);
+            if self.generation.load(Ordering::Acquire) == generation {
+                return found;
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn probe(&self, key: MacKey, candidates: [u32; 2]) -> Option<Hit> {
+        for bucket in candidates {
+            let Bucket(entries) = self.buckets.get(bucket as usize)?;
+            for (way, entry) in entries.iter().enumerate() {
+                if entry.key.load(Ordering::Acquire) == key.0 && key != MacKey::EMPTY {
+                    let destination = MacDestination::from_bits(entry.destination.load(Ordering::Acquire));
+                    return Some(Hit { destination, slot: Slot(bucket * WAYS as u32 + way as u32) });
+                }
+            }
+        }
+        None
+    }
+
+    /// Notes that the address in this place was seen: a store only when the second has changed.
+    ///
+    /// The place may have been given to another address since the lookup; that one then lives a little longer.
+    #[inline]
+    pub fn touch(&self, slot: Slot, now_secs: u32) {
+        if let Some(entry) = self.entry(slot)
+            && entry.last_seen_secs.load(Ordering::Relaxed) != now_secs
+        {
+            entry.last_seen_secs.store(now_secs, Ordering::Relaxed);
+        }
+    }
+
+    /// How many addresses there is room for, at most; collisions may fill it earlier.
+    pub fn capacity(&self) -> usize {
+        self.buckets.len() * WAYS
+    }
+
+    /// The buckets' memory, so that its owner can ask the system for huge pages.
+    pub fn storage(&self) -> &[impl Sized + use<>] {
+        &self.buckets
+    }
+
+    #[inline]
+    fn entry(&self, slot: Slot) -> Option<&Entry> {
+        let Slot(slot) = slot;
+        self.buckets.get(slot as usize / WAYS).and_then(|bucket| bucket.0.get(slot as usize % WAYS))
+    }
+
+    /// The key's two buckets, always different. Either follows from the other and the key.
+    #[inline(always)]
+    fn candidates(&self, key: MacKey) -> [u32; 2] {
+        let hash = accel::crc32c_u64(self.seed, key.0);
+        // CRC is linear: whoever knows one collision knows them all, whatever the seed. The product is not.
+        let hash = (u64::from(hash) | u64::from(self.seed) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let first = (hash >> 32) as u32 & self.mask;
+        let second = first ^ (((hash >> 7) as u32) & self.mask | 1);
+        [first, second]
+    }
+}
