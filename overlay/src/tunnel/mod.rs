@@ -2,5 +2,4 @@
 
 pub mod ecn;
 pub mod outer;
-mod sum;
 pub mod vxlan;

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use super::FLAG_VNI;
 use crate::num::Vni;
+use crate::packet::checksum::sum_range;
 use crate::packet::outer::OuterUdp;
 use crate::packet::{Checksum, Flags, PacketBuf};
 use crate::reason::DropReason;
 use crate::tunnel::ecn::{decapsulate, may_change_inner};
-use crate::tunnel::sum::add_packet;
 use crate::wire::checksum::{Sum, update_u16};
 use crate::wire::{Ecn, ethernet, udp, vxlan};
 
@@ -124,7 +124,8 @@ fn udp_is_intact<P: PacketBuf>(packet: &P, outer: &OuterUdp) -> bool {
     let addresses = if outer.source.is_ipv6() { 22..54 } else { 26..34 };
     let Some(addresses) = packet.head().get(addresses) else { return false };
     let sum = Sum::new().with(addresses).with(&[0, 17]).with(&outer.udp_octets.to_be_bytes());
-    add_packet(sum, packet, usize::from(outer.udp_offset), usize::from(outer.udp_octets)).finish() == 0
+    let start = usize::from(outer.udp_offset);
+    sum_range(packet, start, start + usize::from(outer.udp_octets), sum).finish() == 0
 }
 
 /// Combines the outer ECN field into the IP header of the frame at `front..end`, behind at most two VLAN tags.

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use super::{FLAG_VNI, OVERHEAD_V4_OCTETS, OVERHEAD_V6_OCTETS};
 use crate::num::{MacAddr, Vni};
 use crate::packet::PacketBuf;
+use crate::packet::checksum::sum_range;
 use crate::packet::flow::entropy_port;
 use crate::reason::DropReason;
 use crate::tunnel::outer::{Dscp, Outer};
-use crate::tunnel::sum::add_packet;
 use crate::wire::checksum::Sum;
 use crate::wire::{udp, vxlan};
 
@@ -171,7 +171,7 @@ impl VxlanEncap {
         // The length counts twice: in the pseudo header and in the UDP header.
         let sum =
             Sum::from_folded(self.udp_sum).with(&length).with(&length).with(&source_port.to_be_bytes()).with(&vni);
-        add_packet(sum, packet, 0, octets).finish_udp().to_be_bytes()
+        sum_range(packet, 0, octets, sum).finish_udp().to_be_bytes()
     }
 }
 
