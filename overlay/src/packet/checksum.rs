@@ -4,7 +4,7 @@ use super::layout::IpLayout;
 use super::{Checksum, PacketBuf};
 use crate::reason::DropReason;
 use crate::wire::checksum::{Sum, zero_to_ones};
-use crate::wire::{Ipv4Header, Ipv6Header, icmpv4, icmpv6, protocol, tcp, udp};
+use crate::wire::{Ipv4Header, Ipv6Header, icmpv4, icmpv6, protocol, tcp, udp, view};
 
 /// Completes a [`Checksum::Partial`] in software: sums from `checksum_start` to the end of the packet, which includes the
 /// pseudo header's sum that the guest left in the field, and stores the complement there. The state becomes
@@ -87,19 +87,19 @@ pub fn verify_l4<P: PacketBuf>(packet: &P, ip: &IpLayout) -> bool {
 fn pseudo_header(head: &[u8], ip: &IpLayout, length: usize) -> Option<Sum> {
     let octets = head.get(usize::from(ip.l3_offset)..)?;
     if ip.version == 4 {
-        let header = Ipv4Header::parse_header(octets, usize::MAX).ok()?;
+        let (header, _) = view::<Ipv4Header>(octets, DropReason::Ipv4Truncated).ok()?;
         return Some(match ip.protocol {
             protocol::ICMP => Sum::new(),
             other => Sum::pseudo_v4(header.source(), header.destination(), other, length as u16),
         });
     }
-    let header = Ipv6Header::parse_header(octets, usize::MAX).ok()?;
+    let (header, _) = view::<Ipv6Header>(octets, DropReason::Ipv6Truncated).ok()?;
     Some(Sum::pseudo_v6(header.source(), header.destination(), ip.protocol, length as u32))
 }
 
 /// Adds the octets `start..end` of the packet to `sum`; the caller has checked that they exist.
 #[inline]
-fn sum_range<P: PacketBuf>(packet: &P, start: usize, end: usize, mut sum: Sum) -> Sum {
+pub(crate) fn sum_range<P: PacketBuf>(packet: &P, start: usize, end: usize, mut sum: Sum) -> Sum {
     if let Some(octets) = packet.head().get(start..end) {
         sum.add(octets);
         return sum;
