@@ -113,6 +113,12 @@ impl Ledger {
         &self.counters
     }
 
+    /// The last stamp: the worker's present time without another read of the clock.
+    #[inline]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Last stamp minus first stamp.
     pub fn elapsed_cycles(&self) -> u64 {
         self.last - self.first
@@ -346,6 +352,7 @@ impl Ledger {
     /// exactly, belong to the row `tx`, and are split over the bursts of the round by their packets (integers, by
     /// cumulative rounding: each share is within one cycle of its part and the shares sum exactly).
     ///
+    /// The row `tx` gains a call but no packets: the stage that buffered them has counted them.
     /// A flush in a round without bursts is `empty` when nothing was sent, else work of burst size 0.
     #[inline]
     pub fn close_flush(&mut self, sent: usize, now: u64) {
@@ -354,7 +361,7 @@ impl Ledger {
             self.close(Account::Empty, now);
             return;
         }
-        self.visit(Row::TX, sent);
+        self.visit(Row::TX, 0);
         self.sampling = false;
         let delta = self.advance(now);
         if delta > self.gap_threshold {

@@ -25,13 +25,16 @@ pub struct Meter<C> {
     /// The ledger; for copies, level changes and everything that is not stamped.
     pub ledger: Ledger,
     clock: C,
+    /// Last stamp before the present round.
+    round_start: u64,
 }
 
 impl<C: Clock> Meter<C> {
     /// Joins a ledger and a clock, and sets the first stamp.
     pub fn new(mut ledger: Ledger, clock: C) -> Self {
-        ledger.start(clock.now());
-        Self { ledger, clock }
+        let round_start = clock.now();
+        ledger.start(round_start);
+        Self { ledger, clock, round_start }
     }
 
     /// Reads the clock.
@@ -49,6 +52,7 @@ impl<C: Clock> Meter<C> {
     /// See [`Ledger::begin_round`].
     #[inline]
     pub fn begin_round(&mut self) {
+        self.round_start = self.ledger.last();
         self.ledger.begin_round();
     }
 
@@ -103,11 +107,14 @@ impl<C: Clock> Meter<C> {
         }
     }
 
-    /// End of a poll round: the only stamp of level `off`, none at the others.
+    /// End of a poll round: the only stamp of level `off`. At the others it stamps only a round that nothing else
+    /// did, as that of a worker without queues, so that time never stands still.
     #[inline]
     pub fn end_round(&mut self) {
         if !self.on() {
             self.ledger.tick(self.clock.now());
+        } else if self.ledger.last() == self.round_start {
+            self.ledger.close(Account::Empty, self.clock.now());
         }
     }
 

@@ -31,3 +31,6 @@ pub use render::render;
 pub use report::{Report, ReportInput};
 pub use stages::StageSplit;
 pub use view::View;
+
+#[cfg(test)]
+mod tests;
