@@ -1,9 +1,11 @@
 //! Where the headers of a frame lie: run for every packet, so it looks at no more than it must.
 
-use crate::packet::PacketBuf;
 use crate::reason::DropReason;
 use crate::wire::ethernet::ethertype;
 use crate::wire::{Ipv4Header, Ipv6Header, ethernet as eth, ipv4, ipv6, vlan};
+
+/// Octets of an Ethernet header with one tag.
+const TAGGED_OCTETS: usize = eth::HEADER_OCTETS + vlan::TAG_OCTETS;
 
 /// What the first 18 octets of a frame say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +42,6 @@ pub fn ethernet(head: &[u8]) -> Result<EthernetLayout, DropReason> {
     if !vlan::is_tpid(ethertype) {
         return Ok(EthernetLayout { ethertype, l3_offset: eth::HEADER_OCTETS as u16, vlan: None, priority: 0 });
     }
-    const TAGGED_OCTETS: usize = eth::HEADER_OCTETS + vlan::TAG_OCTETS;
     let Some(&[.., control_high, control_low, high, low]) = head.first_chunk::<TAGGED_OCTETS>() else {
         return Err(DropReason::VlanTruncated);
     };
@@ -165,17 +166,6 @@ pub fn ipv6(head: &[u8], l3_offset: u16, packet_octets: usize) -> Result<IpLayou
 #[cold]
 fn split(reason: DropReason, truncated: DropReason, head: &[u8], packet: usize, needed: usize) -> DropReason {
     if reason == truncated && head.len() < packet && needed <= packet { DropReason::HeaderSplit } else { reason }
-}
-
-/// Computes [`ethernet`] and the flow hash, and keeps them in the packet's metadata.
-#[inline]
-pub fn note<P: PacketBuf>(packet: &mut P) -> Result<EthernetLayout, DropReason> {
-    let layout = ethernet(packet.head())?;
-    let hash = super::flow::flow_hash(packet.head(), layout.ethertype, usize::from(layout.l3_offset));
-    let meta = packet.meta_mut();
-    meta.l3_offset = layout.l3_offset;
-    meta.flow_hash = hash;
-    Ok(layout)
 }
 
 #[cfg(test)]

@@ -213,7 +213,7 @@ impl fmt::Display for Icmpv4Header {
 mod tests {
     use super::*;
 
-    const GOLDEN: [u8; 12] = [8, 0, 0x2a, 0x38, 0x00, 0x07, 0x00, 0x01, b'd', b'a', b't', b'a'];
+    const GOLDEN: [u8; 12] = [8, 0, 0x1f, 0x35, 0x00, 0x07, 0x00, 0x01, b'd', b'a', b't', b'a'];
 
     #[test]
     fn golden_octets_both_ways() {

@@ -205,7 +205,7 @@ mod tests {
 
     const SOURCE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
     const DESTINATION: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
-    const GOLDEN: [u8; 12] = [128, 0, 0x55, 0x73, 0x00, 0x07, 0x00, 0x01, b'd', b'a', b't', b'a'];
+    const GOLDEN: [u8; 12] = [128, 0, 0x4b, 0x79, 0x00, 0x07, 0x00, 0x01, b'd', b'a', b't', b'a'];
 
     #[test]
     fn golden_octets_both_ways() {

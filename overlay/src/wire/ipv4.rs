@@ -431,7 +431,7 @@ mod tests {
     proptest! {
         #[test]
         fn setters_leave_the_checksum_as_a_recomputation_would(
-            (source, destination): (u32, u32), tos: u8, ttl: u8, total in 20_u16..=115, id: u16,
+            source: u32, destination: u32, tos: u8, ttl: u8, total in 20_u16..=115, id: u16,
             offset: u16, more: bool, ecn in 0_u8..4, dscp in 0_u8..64,
         ) {
             let mut header = *Ipv4Header::parse_header(&GOLDEN, 115).unwrap();

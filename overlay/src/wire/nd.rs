@@ -55,7 +55,7 @@ pub const PROTOCOL: ProtocolInfo = ProtocolInfo {
 };
 
 /// A message that passed the checks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum NdMessage<'a> {
     /// "Who has the target?"
     NeighbourSolicitation {
@@ -138,15 +138,6 @@ impl RouterAdvertisement {
     }
 }
 
-/// A link-layer address option for Ethernet (RFC 2464 § 6).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Unaligned, KnownLayout, Immutable)]
-#[repr(C)]
-struct LinkLayerOption {
-    kind: u8,
-    length: u8,
-    address: [u8; 6],
-}
-
 /// A prefix information option (RFC 4861 § 4.6.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Unaligned, KnownLayout, Immutable)]
 #[repr(C)]
@@ -204,7 +195,7 @@ pub enum NdOption<'a> {
 }
 
 /// The options of a message. Those that [`parse`] returns end exactly where the message ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NdOptions<'a> {
     rest: &'a [u8],
 }
@@ -218,13 +209,13 @@ impl<'a> NdOptions<'a> {
     }
 
     /// The first source link-layer address.
-    pub fn source_link_layer(mut self) -> Option<MacAddr> {
-        self.find_map(|option| if let NdOption::SourceLinkLayer(mac) = option { Some(mac) } else { None })
+    pub fn source_link_layer(&self) -> Option<MacAddr> {
+        self.clone().find_map(|option| if let NdOption::SourceLinkLayer(mac) = option { Some(mac) } else { None })
     }
 
     /// The first target link-layer address.
-    pub fn target_link_layer(mut self) -> Option<MacAddr> {
-        self.find_map(|option| if let NdOption::TargetLinkLayer(mac) = option { Some(mac) } else { None })
+    pub fn target_link_layer(&self) -> Option<MacAddr> {
+        self.clone().find_map(|option| if let NdOption::TargetLinkLayer(mac) = option { Some(mac) } else { None })
     }
 }
 
@@ -301,7 +292,7 @@ fn fits_addresses(ip: &Ipv6Header, message: &NdMessage<'_>) -> bool {
                 && (!probes || (is_solicited_node(destination) && options.source_link_layer().is_none()))
         }
         NdMessage::NeighbourAdvertisement { target, solicited, .. } => {
-            !target.is_multicast() && !(destination.is_multicast() && *solicited)
+            !(target.is_multicast() || destination.is_multicast() && *solicited)
         }
         NdMessage::RouterSolicitation { options } => !source.is_unspecified() || options.source_link_layer().is_none(),
         NdMessage::RouterAdvertisement { .. } => source.is_unicast_link_local(),
@@ -313,12 +304,15 @@ fn is_solicited_node(address: Ipv6Addr) -> bool {
     ipv6::solicited_node(address) == address
 }
 
-/// A whole neighbour solicitation or advertisement with its link-layer address option, checksum included: 32 octets.
+/// A whole neighbour solicitation or advertisement with its link-layer address option (RFC 2464 § 6), checksum included:
+/// 32 octets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Unaligned, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct NeighbourMessage {
     fixed: Neighbour,
-    option: LinkLayerOption,
+    option_kind: u8,
+    option_length: u8,
+    mac: [u8; 6],
 }
 
 impl NeighbourMessage {
@@ -354,7 +348,7 @@ impl NeighbourMessage {
         (option, mac): (u8, MacAddr),
     ) -> Self {
         let fixed = Neighbour { kind, code: 0, checksum: U16::ZERO, flags: U32::new(flags), target: target.octets() };
-        let mut message = Self { fixed, option: LinkLayerOption { kind: option, length: 1, address: mac.0 } };
+        let mut message = Self { fixed, option_kind: option, option_length: 1, mac: mac.0 };
         message.fixed.checksum = U16::new(icmpv6::sum(source, destination, message.as_bytes()).finish());
         message
     }
