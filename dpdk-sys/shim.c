@@ -58,6 +58,15 @@ unsigned int weir_mempool_populated(const struct rte_mempool *pool)
 	return pool->populated_size;
 }
 
+int weir_eth_link_up(uint16_t port)
+{
+	struct rte_eth_link link = { 0 };
+
+	if (rte_eth_link_get_nowait(port, &link) != 0)
+		return -1;
+	return link.link_status == RTE_ETH_LINK_UP;
+}
+
 unsigned int weir_ring_sp_enqueue_burst(struct rte_ring *ring, struct rte_mbuf *const *mbufs, unsigned int count)
 {
 	return rte_ring_sp_enqueue_burst(ring, (void *const *)mbufs, count, NULL);

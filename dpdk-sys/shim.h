@@ -92,6 +92,9 @@ void weir_pktmbuf_free(struct rte_mbuf *mbuf);
 int weir_pktmbuf_check(const struct rte_mbuf *mbuf, const char **reason);
 unsigned int weir_mempool_populated(const struct rte_mempool *pool);
 
+/* Whether the link is up: 1, 0, or -1 when the device does not say. */
+int weir_eth_link_up(uint16_t port);
+
 /* Rings with one producer and one consumer; both return how many were moved. */
 unsigned int weir_ring_sp_enqueue_burst(struct rte_ring *ring, struct rte_mbuf *const *mbufs, unsigned int count);
 unsigned int weir_ring_sc_dequeue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);

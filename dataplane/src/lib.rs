@@ -1,3 +1,4 @@
 //! weir's dataplane.
 pub mod config;
 pub mod ledger;
+pub mod dpdk;
