@@ -11,22 +11,14 @@ baseline=""
 if [[ $(uname -m) = x86_64 ]]; then
     baseline="-C target-cpu=x86-64-v2"
 fi
-# Other flags mean other artifacts: folders of their own keep the ordinary build warm.
-target=${CARGO_TARGET_DIR:-target}
+# Other flags mean other artifacts: a folder of its own keeps the ordinary build warm.
+export RUSTFLAGS="$baseline --cfg weir_loom"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/loom
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-loom() { # loom FOLDER CFG... -- CARGO-TEST-ARGUMENTS...
-    local folder=$1 flags=$baseline
-    shift
-    while [[ $1 != -- ]]; do
-        flags+=" --cfg $1"
-        shift
-    done
-    shift
-    RUSTFLAGS="$flags" CARGO_TARGET_DIR="$target/$folder" cargo test --locked --quiet "$@"
-}
+weakened() { RUSTC_WORKSPACE_WRAPPER="$PWD/scripts/rustc-weakened.sh" "$@"; }
 
 found=0
 for file in */tests/loom_*.rs; do
@@ -35,16 +27,16 @@ for file in */tests/loom_*.rs; do
     package=${file%%/*}
     test=$(basename "$file" .rs)
 
-    loom loom weir_loom -- -p "$package" --test "$test" 2>&1 | tee "$log"
+    cargo test --locked --quiet -p "$package" --test "$test" 2>&1 | tee "$log"
     if ! grep -Eq '^test result: ok\. [1-9]' "$log"; then
         echo "loom: $file ran no test under --cfg weir_loom" >&2
         exit 1
     fi
 
     # It must compile: only a model that runs and fails shows that loom sees the ordering.
-    loom loom-weakened weir_loom weir_weaken -- -p "$package" --test "$test" --no-run
-    if loom loom-weakened weir_loom weir_weaken -- -p "$package" --test "$test" >"$log" 2>&1; then
-        echo "loom: $file passes although weir_weaken weakened its orderings: the model does not see them" >&2
+    weakened cargo test --locked --quiet -p "$package" --test "$test" --no-run
+    if weakened cargo test --locked --quiet -p "$package" --test "$test" >"$log" 2>&1; then
+        echo "loom: $file passes although cfg(weir_weaken) weakened its orderings: the model does not see them" >&2
         exit 1
     fi
     if ! grep -q '^test result: FAILED' "$log"; then

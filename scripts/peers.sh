@@ -50,7 +50,7 @@ for file in "${files[@]}"; do
     selection+=(--test "$(basename "$file" .rs)")
 done
 mapfile -t binaries < <(
-    cargo test --locked -p dataplane "${selection[@]}" --no-run --message-format=json |
+    cargo test --locked -p dataplane "${selection[@]}" --no-run --quiet --message-format=json-render-diagnostics |
         jq -r 'select(.reason == "compiler-artifact" and .profile.test and .executable != null) | .executable'
 )
 if [[ ${#binaries[@]} -ne ${#files[@]} ]]; then
