@@ -8,6 +8,7 @@
 //! | [`machine`] | what only this machine can answer: do the CPUs exist |
 //! | [`model`] | [`Config`]: resolved, plain data |
 //! | [`error`] | [`Diagnostic`]: what is wrong, where, what to do |
+//! | [`schema`] | the JSON schema of the file |
 //! | [`diff`](mod@diff) | the changes from one [`Config`] to another |
 //!
 //! ```
@@ -26,6 +27,7 @@ pub mod machine;
 pub mod model;
 mod parse;
 mod resolve;
+pub mod schema;
 #[cfg(test)]
 mod tests;
 

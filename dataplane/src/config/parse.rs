@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Option<(File, BTreeS
 }
 
 /// Takes out the entry at `span` and returns its path.
-fn remove<'i>(table: &mut DeTable<'i>, span: &Range<usize>, prefix: &str) -> Option<String> {
+fn remove(table: &mut DeTable<'_>, span: &Range<usize>, prefix: &str) -> Option<String> {
     let hit = table.iter().find(|(key, value)| key.span() == *span || value.span() == *span);
     if let Some(key) = hit.map(|(key, _)| key.get_ref().to_string()) {
         table.remove(key.as_str());
@@ -51,7 +51,7 @@ fn remove<'i>(table: &mut DeTable<'i>, span: &Range<usize>, prefix: &str) -> Opt
     table.iter_mut().find_map(|(key, value)| remove_in(value, span, &join(prefix, key.get_ref())))
 }
 
-fn remove_in<'i>(value: &mut Spanned<DeValue<'i>>, span: &Range<usize>, path: &str) -> Option<String> {
+fn remove_in(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>, path: &str) -> Option<String> {
     match value.get_mut() {
         DeValue::Table(table) => remove(table, span, path),
         DeValue::Array(array) => {
