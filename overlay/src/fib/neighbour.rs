@@ -89,7 +89,7 @@ impl NeighbourTable {
 }
 
 /// The control side's half: which next hop has which identifier.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NeighbourIndex {
     by_address: HashMap<(PortId, IpAddr), NeighbourId>,
     by_id: Vec<Option<(PortId, IpAddr)>>,

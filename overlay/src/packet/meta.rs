@@ -93,6 +93,8 @@ pub struct Meta {
     pub checksum_start: u16,
     /// With [`Checksum::Partial`]: the field's offset from `checksum_start`.
     pub checksum_offset: u16,
+    /// The VLAN identifier it came in with, already removed; 0 = untagged.
+    pub vlan: u16,
     /// VRF of the packet, for routing.
     pub vrf: u16,
     /// The worker that owns the packet's session, when it is not the one that received it.

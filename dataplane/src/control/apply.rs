@@ -1,0 +1,163 @@
+//! From one configuration to the next while traffic flows: all of it or nothing, and no packet lost on what does not
+//! change.
+//!
+//! Order: open what is new (the only step that can fail for outside reasons); build the snapshot; let all workers take
+//! it over at one quiescent point each, together with the orders for new and removed queues; then close what is gone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::ports::{self, NewPort};
+use super::start::{into_service, level, open_params, settings};
+use super::{ControlError, Controller};
+use crate::config::{Config, Key, Name, Op, Plan, Source, diff};
+use crate::tables::{Ids, Tables, World, build};
+use crate::worker::{Command, TxWay};
+
+/// What a change did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Applied {
+    /// The changes, in the order they were made.
+    pub plan: Plan,
+    /// Cycles that the change held each worker up.
+    pub blocked_cycles: Vec<u64>,
+    /// Ticks a second of those cycles.
+    pub tsc_hz: u64,
+}
+
+impl Controller {
+    /// What it would take to get to `new`.
+    pub fn plan(&self, new: &Config) -> Plan {
+        diff(&self.config, new, Source::File)
+    }
+
+    /// Changes the running weir to `new`.
+    ///
+    /// # Errors
+    /// Then nothing has changed, unless a worker is stuck.
+    pub fn apply(&mut self, new: Config) -> Result<Applied, ControlError> {
+        let plan = self.plan(&new);
+        if !plan.restart.is_empty() {
+            return Err(ControlError::Restart(plan.restart));
+        }
+        let before = self.crew.blocked_cycles();
+        let (added, gone) = touched_ports(&plan);
+
+        // Everything that can fail comes first, on copies.
+        let mut ids = self.ids.clone();
+        let fresh = ids.assign(&new)?;
+        let opened = self.open_all(&new, &ids, &added)?;
+        let tables = self.build_with(&new, &mut ids, &opened)?;
+
+        // From here on it only can go well.
+        self.ids = ids;
+        self.config = new;
+        for index in 0..self.crew.hands.len() {
+            let fresh = fresh.clone();
+            let clear = Command::Clear { ports: fresh.ports, networks: fresh.networks, tunnels: fresh.tunnels };
+            self.crew.order(index, clear)?;
+            self.crew.order(index, Command::SetLevel(level(&self.config)))?;
+            self.crew.order(index, Command::Set(settings(&self.config, self.clock)))?;
+        }
+        let closing = self.withdraw(&gone)?;
+        let (epoch, old) = self.published.publish(Arc::new(tables));
+        self.crew.wait(epoch)?;
+        // Every worker has let go of the old snapshot: it is freed here.
+        drop(old);
+        for (name, open) in closing {
+            self.crew.release(open.id);
+            if let Err(error) = open.port.close() {
+                tracing::error!(port = %name, %error, "the port did not close cleanly");
+            }
+        }
+        self.forget_removed();
+        self.ports.extend(into_service(opened, &mut self.crew, &self.entries)?);
+        self.apply_static_entries();
+        self.pool_level = self.pool.in_use();
+        let blocked = self.crew.blocked_cycles();
+        Ok(Applied {
+            plan,
+            blocked_cycles: blocked.iter().zip(&before).map(|(after, before)| after - before).collect(),
+            tsc_hz: self.clock.hz(),
+        })
+    }
+
+    fn open_all(&self, new: &Config, ids: &Ids, added: &BTreeSet<Name>) -> Result<Vec<(Name, NewPort)>, ControlError> {
+        let mut load = vec![0; self.crew.hands.len()];
+        for open in self.ports.values() {
+            for worker in &open.assignment.rx {
+                if let Some(count) = load.get_mut(*worker) {
+                    *count += 1;
+                }
+            }
+        }
+        let mut opened = Vec::new();
+        for (name, port) in new.ports.iter().filter(|(name, _)| added.contains(*name)) {
+            let params = open_params(new, port, &self.pool, &self.crew.epochs);
+            opened.push((name.clone(), ports::open(port, ids.port(name.as_str()), params, &mut load)?));
+        }
+        Ok(opened)
+    }
+
+    fn build_with(&self, new: &Config, ids: &mut Ids, opened: &[(Name, NewPort)]) -> Result<Tables, ControlError> {
+        let mut macs = ports::macs(self.ports.values());
+        macs.extend(ports::macs(opened.iter().map(|(_, new)| &new.open)));
+        let world = World { macs: &macs, mac_table: self.macs.table(), neighbour_table: &self.neighbours };
+        Ok(build(new, ids, &world)?)
+    }
+
+    /// Orders the workers to let go of ports; they are closed when all have.
+    fn withdraw(&mut self, gone: &BTreeSet<Name>) -> Result<Vec<(Name, ports::OpenPort)>, ControlError> {
+        let mut closing = Vec::new();
+        for name in gone {
+            if let Some(open) = self.ports.remove(name) {
+                for worker in 0..self.crew.hands.len() {
+                    self.crew.order(worker, Command::RemoveRx(open.id))?;
+                    self.crew.order(worker, Command::SetTx(open.id, Box::new(TxWay::None)))?;
+                }
+                closing.push((name.clone(), open));
+            }
+        }
+        Ok(closing)
+    }
+
+    /// Takes back the identifiers of what the configuration no longer names, and its learned addresses.
+    fn forget_removed(&mut self) {
+        let released = self.ids.release(&self.config);
+        self.macs.remove_where(|key, destination| {
+            use overlay::fib::mac::MacTarget::{Port, Tunnel};
+            released.networks.contains(&key.network())
+                || match destination.target() {
+                    Port(port, _) => released.ports.contains(&port),
+                    Tunnel(tunnel) => released.tunnels.contains(&tunnel),
+                }
+        });
+        let stale: Vec<_> =
+            self.ids.neighbours.iter().filter(|(_, port, _)| released.ports.contains(port)).map(|(id, ..)| id).collect();
+        for id in stale {
+            self.ids.neighbours.release(id);
+            self.neighbours.set(id, overlay::fib::neighbour::Neighbour::Unresolved);
+        }
+    }
+}
+
+/// The ports that must be opened, and those that must be closed; a replaced one is both.
+fn touched_ports(plan: &Plan) -> (BTreeSet<Name>, BTreeSet<Name>) {
+    let (mut added, mut gone) = (BTreeSet::new(), BTreeSet::new());
+    for change in &plan.changes {
+        if let Key::Port { port } = &change.key {
+            match change.op {
+                Op::Add(_) => _ = added.insert(port.clone()),
+                Op::Remove => _ = gone.insert(port.clone()),
+                Op::Replace(_) => {
+                    added.insert(port.clone());
+                    gone.insert(port.clone());
+                }
+                Op::Update(_) => {}
+            }
+        }
+    }
+    (added, gone)
+}

@@ -1,0 +1,161 @@
+//! The workers as the control thread sees them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use overlay::num::PortId;
+
+use super::ControlError;
+use crate::dpdk::LcoreTask;
+use crate::dpdk::vhost::Quiesce;
+use crate::sync::Epochs;
+use crate::worker::{Command, Mailbox, Reply, RxSlot, TxWay, WorkerReport};
+
+/// How long a worker may take to come round.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to sleep between two looks at the epochs.
+const LOOK_AGAIN: Duration = Duration::from_micros(20);
+
+/// One worker.
+#[derive(Debug)]
+pub(super) struct Hand {
+    /// The CPU it runs on.
+    pub cpu: u16,
+    /// Orders and answers.
+    pub mailbox: Arc<Mailbox>,
+    /// Its lcore's task.
+    pub task: LcoreTask,
+    /// A report to be filled in, when it is not on its way.
+    pub spare: Option<Box<WorkerReport>>,
+}
+
+/// All workers, and the epochs by which they are waited for.
+#[derive(Debug)]
+pub(super) struct Crew {
+    pub hands: Vec<Hand>,
+    pub epochs: Arc<Epochs>,
+    /// Queues and ways that came back, for whoever closes their port.
+    returned: Vec<Returned>,
+}
+
+/// Something a worker gave back; dropping it closes it.
+#[derive(Debug)]
+enum Returned {
+    Rx(#[allow(dead_code, reason = "held until its port closes")] Box<RxSlot>),
+    Tx(PortId, #[allow(dead_code, reason = "held until its port closes")] Box<TxWay>),
+}
+
+/// Waits for the workers on behalf of librte_vhost's thread.
+#[derive(Debug)]
+pub(super) struct EpochQuiesce(pub Arc<Epochs>);
+
+impl Quiesce for EpochQuiesce {
+    fn synchronize(&self) {
+        let epoch = self.0.advance();
+        while !self.0.passed(epoch) {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+impl Crew {
+    pub(super) fn new(epochs: Arc<Epochs>) -> Self {
+        Self { hands: Vec::new(), epochs, returned: Vec::new() }
+    }
+
+    /// Leaves an order with worker `index`. When its queue is full, waits until it has been through it.
+    pub(super) fn order(&mut self, index: usize, command: Command) -> Result<(), ControlError> {
+        let mut waiting = Some(command);
+        for _ in 0..2 {
+            let Some((hand, command)) = self.hands.get(index).zip(waiting.take()) else { return Ok(()) };
+            match hand.mailbox.order(command) {
+                Ok(()) => return Ok(()),
+                Err(command) => waiting = Some(command),
+            }
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Lets every worker pass a quiescent point, and collects the answers.
+    pub(super) fn settle(&mut self) -> Result<(), ControlError> {
+        let epoch = self.epochs.advance();
+        self.wait(epoch)
+    }
+
+    /// Waits until every worker has passed `epoch`, and collects the answers.
+    pub(super) fn wait(&mut self, epoch: u64) -> Result<(), ControlError> {
+        let since = Instant::now();
+        while !self.epochs.passed(epoch) {
+            if since.elapsed() > PATIENCE {
+                let worker = self.epochs.behind(epoch).next().unwrap_or_default();
+                let cpu = self.hands.get(worker).map_or(0, |hand| hand.cpu);
+                return Err(ControlError::Stuck { worker, cpu, seconds: PATIENCE.as_secs() });
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        self.collect();
+        Ok(())
+    }
+
+    fn collect(&mut self) {
+        for hand in &mut self.hands {
+            while let Some(reply) = hand.mailbox.reply() {
+                match reply {
+                    Reply::Rx(slot) => self.returned.push(Returned::Rx(slot)),
+                    Reply::Tx(port, way) => self.returned.push(Returned::Tx(port, way)),
+                    Reply::Report(report) => hand.spare = Some(report),
+                }
+            }
+        }
+    }
+
+    /// Lets go of the queues of `port` that workers gave back: its device may be closed now.
+    pub(super) fn release(&mut self, port: PortId) {
+        self.returned.retain(|returned| match returned {
+            Returned::Rx(slot) => slot.port != port,
+            Returned::Tx(of, way) => *of != port && matches!(**way, TxWay::Own(_)),
+        });
+    }
+
+    /// Every worker's counters and ledger, as of one quiescent point each.
+    pub(super) fn reports(&mut self) -> Result<Vec<WorkerReport>, ControlError> {
+        for index in 0..self.hands.len() {
+            if let Some(report) = self.hands.get_mut(index).and_then(|hand| hand.spare.take()) {
+                self.order(index, Command::Report(report))?;
+            }
+        }
+        self.settle()?;
+        Ok(self.hands.iter().filter_map(|hand| hand.spare.as_deref().cloned()).collect())
+    }
+
+    /// Cycles that orders and new tables have held up each worker so far.
+    pub(super) fn blocked_cycles(&self) -> Vec<u64> {
+        self.hands.iter().map(|hand| hand.mailbox.blocked_cycles()).collect()
+    }
+
+    /// Stops all workers and waits for their threads; their last reports.
+    pub(super) fn stop(mut self) -> Vec<WorkerReport> {
+        for hand in &mut self.hands {
+            // Nobody else writes to the mailbox, so there is room unless the worker is stuck; then waiting shows it.
+            drop(hand.mailbox.order(Command::Stop));
+            if let Some(report) = hand.spare.take() {
+                drop(hand.mailbox.order(Command::Report(report)));
+            }
+        }
+        self.epochs.advance();
+        let mut last = Vec::new();
+        for hand in core::mem::take(&mut self.hands) {
+            if let Err(error) = hand.task.wait() {
+                tracing::error!(cpu = hand.cpu, %error, "a worker did not end");
+            }
+            while let Some(reply) = hand.mailbox.reply() {
+                match reply {
+                    Reply::Report(report) => last.push(*report),
+                    Reply::Rx(_) | Reply::Tx(..) => {}
+                }
+            }
+        }
+        last
+    }
+}

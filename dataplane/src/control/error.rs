@@ -1,0 +1,73 @@
+//! What can go wrong on the control side, said so that a person knows what to do.
+
+use crate::config::{ConfigErrors, FieldChange};
+use crate::dpdk::DpdkError;
+use crate::dpdk::eal::EalError;
+use crate::graph::GraphError;
+use crate::ledger::LedgerError;
+use crate::port::PortError;
+use crate::tables::{BuildError, LimitExceeded};
+
+/// Why weir did not start, or did not change.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The file.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// EAL did not start.
+    #[error(transparent)]
+    Eal(#[from] EalError),
+    /// Memory, rings or threads.
+    #[error("{what}: {source}")]
+    Dpdk {
+        /// What was being done.
+        what: String,
+        /// DPDK's answer.
+        source: DpdkError,
+    },
+    /// A port did not open.
+    #[error("port {port}: {source}")]
+    Port {
+        /// The port's name.
+        port: String,
+        /// Why.
+        source: PortError,
+    },
+    /// The tables do not fit.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Too many of something.
+    #[error(transparent)]
+    Limit(#[from] LimitExceeded),
+    /// The registry of stages contradicts itself.
+    #[error("the registry of stages is wrong: {0}")]
+    Graph(#[from] GraphError),
+    /// The ledger does not fit the registry.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Settings that are read at start only differ.
+    #[error("these settings are read at start only; restart weir to change them:{}", list(.0))]
+    Restart(Vec<FieldChange>),
+    /// A worker does not come round.
+    #[error("worker {worker} on CPU {cpu} has not passed a round for {seconds} s: it may be stopped in a debugger or starved of its CPU")]
+    Stuck {
+        /// The worker's index.
+        worker: usize,
+        /// Its CPU.
+        cpu: u16,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+}
+
+fn list(changes: &[FieldChange]) -> String {
+    changes.iter().map(|change| format!("\n  {}: {} -> {}", change.field, change.from, change.to)).collect()
+}
+
+impl ControlError {
+    /// For `map_err`: DPDK failed while doing `what`.
+    pub(super) fn dpdk(what: impl Into<String>) -> impl FnOnce(DpdkError) -> Self {
+        let what = what.into();
+        move |source| Self::Dpdk { what, source }
+    }
+}

@@ -1,0 +1,175 @@
+//! What a stage may use: the tables (to read), the counters, the clock of this round, and the ways out of the graph.
+
+use std::sync::Arc;
+
+use crossbeam::queue::ArrayQueue;
+use overlay::fib::mac::{MacDestination, MacKey};
+use overlay::num::{MacAddr, NeighbourId, NetworkId, PortId};
+use std::net::IpAddr;
+
+use super::park::Parked;
+use super::uplink_input::OuterBurst;
+use crate::dpdk::{BURST_MAX, Burst, Mbuf, Mempool};
+use crate::tables::{Counters, Limiter, Tables};
+
+/// The time of a round: read once, at its start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// The worker's TSC.
+    pub tsc: u64,
+    /// Seconds since weir started, for ageing.
+    pub secs: u32,
+}
+
+/// What a worker tells the control thread. The packet path does not wait for an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A source address was seen where the MAC table does not have it.
+    Learn {
+        /// The table's key: network and address.
+        key: MacKey,
+        /// Where it was seen.
+        destination: MacDestination,
+    },
+    /// A next hop told its MAC address.
+    Neighbour {
+        /// The uplink it was heard on.
+        port: PortId,
+        /// Its address.
+        address: IpAddr,
+        /// Its MAC address.
+        mac: MacAddr,
+    },
+    /// A next hop did not answer while packets waited for it.
+    Unreachable {
+        /// The next hop.
+        neighbour: NeighbourId,
+    },
+}
+
+/// The bounded queue of events to the control thread. A full queue is counted, never waited for.
+#[derive(Clone, Debug)]
+pub struct Events(pub Arc<ArrayQueue<Event>>);
+
+/// The way to a port: implemented by the worker, which owns the transmit queues.
+///
+/// `Any`, so that the worker finds its own type again behind the trait: a command to a transmit side is not the stages'
+/// business.
+pub trait Transmit: std::any::Any + Send {
+    /// Takes all packets of `burst` for `egress`: sent, kept until the end of the round, handed to the worker that owns
+    /// the queue, or dropped and counted. The burst is empty afterwards.
+    fn send(&mut self, egress: PortId, burst: &mut Burst, counters: &mut Counters);
+
+    /// The same for one packet.
+    fn send_one(&mut self, egress: PortId, packet: Mbuf, counters: &mut Counters);
+
+    /// Sends what is still kept; returns how many packets the ports took.
+    fn flush(&mut self, counters: &mut Counters) -> usize;
+
+    /// Packets kept at the moment.
+    fn held(&self) -> usize;
+}
+
+/// The context in which a worker's stages run.
+pub struct Cx {
+    /// This worker's index.
+    pub worker: u16,
+    /// The current snapshot.
+    pub tables: Arc<Tables>,
+    /// The time of this round.
+    pub now: Now,
+    /// Ticks a second of [`Now::tsc`].
+    pub tsc_hz: u64,
+    /// This worker's counters.
+    pub counters: Counters,
+    /// Where copies and requests are made from.
+    pub pool: Mempool,
+    /// Where packets leave.
+    pub tx: Box<dyn Transmit>,
+    /// Packets waiting for a next hop.
+    pub parked: Parked,
+    /// To the control thread.
+    pub events: Events,
+    /// Limit of replies and punts.
+    pub host_limit: Limiter,
+    /// Limit of broadcast, unknown and multicast, by network.
+    pub storm: Box<[Limiter]>,
+    /// Outer headers of the burst on its way from `uplink-input` to the decap stage.
+    pub(super) outer: Box<OuterBurst>,
+    /// Learn events sent lately, so that a burst of packets from a new address is one event.
+    recent: Box<[(MacKey, MacDestination, u32)]>,
+}
+
+impl core::fmt::Debug for Cx {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Cx").field("worker", &self.worker).field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// Slots of the filter of recent learn events: a power of two.
+const RECENT_SLOTS: usize = 256;
+
+impl Cx {
+    /// A context for worker `worker`.
+    pub fn new(
+        worker: u16,
+        tables: Arc<Tables>,
+        tsc_hz: u64,
+        pool: Mempool,
+        tx: Box<dyn Transmit>,
+        events: Events,
+    ) -> Self {
+        let (ports, networks, tunnels) = (tables.ports.len(), tables.networks.len(), tables.tunnels.len());
+        let parked = Parked::new(tables.neighbour_entries.len(), usize::from(tables.parked_per_neighbour));
+        Self {
+            worker,
+            tables,
+            now: Now::default(),
+            tsc_hz,
+            counters: Counters::new(ports, networks, tunnels),
+            pool,
+            tx,
+            parked,
+            events,
+            host_limit: Limiter::default(),
+            storm: vec![Limiter::default(); networks].into(),
+            outer: Box::new([None; BURST_MAX]),
+            recent: vec![(MacKey::new(NetworkId::NONE, MacAddr::ZERO), MacDestination::from_bits(0), 0); RECENT_SLOTS].into(),
+        }
+    }
+
+    /// Tells the control thread that `key` was seen at `destination`, unless it was told within this second.
+    #[cold]
+    pub fn learn(&mut self, key: MacKey, destination: MacDestination) {
+        let mac = key.mac().to_u64();
+        let slot = (mac ^ (mac >> 8) ^ (mac >> 24) ^ u64::from(key.network().0)) as usize % RECENT_SLOTS;
+        let stamp = self.now.secs.wrapping_add(1);
+        if let Some(recent) = self.recent.get_mut(slot) {
+            if *recent == (key, destination, stamp) {
+                return;
+            }
+            *recent = (key, destination, stamp);
+        }
+        self.event(Event::Learn { key, destination });
+    }
+
+    /// Tells the control thread; counts the event when its queue is full.
+    #[cold]
+    pub fn event(&mut self, event: Event) {
+        if self.events.0.push(event).is_err() {
+            self.counters.events_lost += 1;
+        }
+    }
+
+    /// Whether one more reply or punt fits the limit.
+    pub fn host_allows(&mut self) -> bool {
+        self.host_limit.allow(self.now.tsc, self.tsc_hz, self.tables.host_rate_pps)
+    }
+
+    /// Whether one more broadcast, unknown or multicast frame fits the network's storm limit.
+    pub fn storm_allows(&mut self, network: NetworkId) -> bool {
+        let limit = self.tables.network(network).map_or(0, |entry| entry.storm_limit_pps);
+        let (tsc, hz) = (self.now.tsc, self.tsc_hz);
+        self.storm.get_mut(network.index()).is_none_or(|limiter| limiter.allow(tsc, hz, limit))
+    }
+}

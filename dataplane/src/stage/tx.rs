@@ -1,0 +1,29 @@
+//! The way out: packets are grouped by egress port and given to the worker's transmit side.
+//!
+//! The row's cycles include the transmit calls of a worker with one receive queue; see `ledger` for the others.
+//! Reads: `meta.egress`.
+
+use overlay::packet::PacketBuf;
+
+use super::Cx;
+use crate::dpdk::Burst;
+use crate::graph::{Out, Process, Spec};
+use crate::ledger::RowKind;
+
+pub(super) const SPEC: Spec<Cx> = Spec {
+    name: "tx",
+    help: "groups packets by egress port and sends them",
+    kind: RowKind::Io,
+    edges: &[],
+    process: Process::Own(process),
+};
+
+fn process(cx: &mut Cx, burst: &mut Burst, _: &mut Out<'_>) {
+    let Some(egress) = burst.as_slice().first().map(|packet| packet.meta().egress) else { return };
+    if burst.as_slice().iter().all(|packet| packet.meta().egress == egress) {
+        cx.tx.send(egress, burst, &mut cx.counters);
+    } else {
+        let (tx, counters) = (&mut cx.tx, &mut cx.counters);
+        burst.drain_each(|_, packet| tx.send_one(packet.meta().egress, packet, counters));
+    }
+}

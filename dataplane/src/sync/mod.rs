@@ -1,0 +1,26 @@
+//! The only ways in which threads of weir share state: epochs and published snapshots.
+//!
+//! Everything here is built from atomics, a mutex that no packet path takes, and `Arc`; there is no `unsafe`. Under
+//! `--cfg weir_loom` the same types run on loom's atomics, and `tests/loom_sync.rs` checks every interleaving. What
+//! that check does not cover: how long anything takes, and the DPDK calls made between two quiescent points.
+
+mod epochs;
+mod published;
+
+pub use epochs::{Epochs, EpochReader};
+pub use published::{Published, Subscriber};
+
+#[cfg(not(weir_loom))]
+pub(crate) use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+#[cfg(weir_loom)]
+pub(crate) use loom::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// The ordering with which state is published. `--cfg weir_weaken` exists to show that the model check notices.
+pub(crate) const PUBLISH: Ordering = if cfg!(weir_weaken) { Ordering::Relaxed } else { Ordering::Release };

@@ -1,0 +1,157 @@
+//! Orders to a worker and its answers: two bounded queues, looked at when the epoch has changed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crossbeam::queue::ArrayQueue;
+use crossbeam::utils::CachePadded;
+use overlay::num::{NeighbourId, NetworkId, PortId, TunnelId};
+
+use super::tx::TxWay;
+use crate::ledger::{LedgerCounters, Level};
+use crate::port::PortRx;
+use crate::tables::Counters;
+
+/// Orders and answers that may wait; the control thread lets the worker drain them in between.
+const QUEUE_SLOTS: usize = 256;
+
+/// A receive queue that a worker polls.
+#[derive(Debug)]
+pub struct RxSlot {
+    /// The port it belongs to.
+    pub port: PortId,
+    /// The queue's number on its port.
+    pub queue: u16,
+    /// The stage its packets enter.
+    pub entry: usize,
+    /// The queue.
+    pub rx: PortRx,
+    /// Packets received on it.
+    pub packets: u64,
+    /// Polls that returned nothing.
+    pub empty_polls: u64,
+}
+
+/// A worker's counters and ledger at one moment, between two rounds.
+#[derive(Clone, Debug)]
+pub struct WorkerReport {
+    /// Packets, drops, and the conservation law's terms (`held` filled in).
+    pub counters: Counters,
+    /// Cycles.
+    pub ledger: LedgerCounters,
+    /// (port, queue, packets, empty polls) of each receive queue.
+    pub queues: Vec<(PortId, u16, u64, u64)>,
+    /// Sampled while the worker runs: its TSC.
+    pub tsc: u64,
+}
+
+/// What the control thread may order.
+#[derive(Debug)]
+pub enum Command {
+    /// Poll this queue from now on.
+    AddRx(Box<RxSlot>),
+    /// Stop polling this port's queues; each comes back as [`Reply::Rx`].
+    RemoveRx(PortId),
+    /// Reach this port this way from now on; the old way comes back as [`Reply::Tx`], its packets sent or counted.
+    SetTx(PortId, Box<TxWay>),
+    /// Forget what was counted under these identifiers.
+    Clear {
+        /// Ports that are new.
+        ports: Vec<PortId>,
+        /// Networks that are new.
+        networks: Vec<NetworkId>,
+        /// Tunnels that are new.
+        tunnels: Vec<TunnelId>,
+    },
+    /// Fill the report in and send it back.
+    Report(Box<WorkerReport>),
+    /// Measure at this level from now on.
+    SetLevel(Level),
+    /// Poll this way from now on.
+    Set(super::Settings),
+    /// Ask this next hop for its address.
+    Ask(NeighbourId),
+    /// Empty everything and end.
+    Stop,
+}
+
+/// What a worker answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// A queue that is no longer polled.
+    Rx(Box<RxSlot>),
+    /// A way that is no longer used.
+    Tx(PortId, Box<TxWay>),
+    /// A report, filled in.
+    Report(Box<WorkerReport>),
+}
+
+/// The two queues, and what the control thread may look at without asking.
+#[derive(Debug)]
+pub struct Mailbox {
+    orders: ArrayQueue<Command>,
+    replies: ArrayQueue<Reply>,
+    /// Cycles the worker spent on orders and new tables, all together.
+    blocked_cycles: CachePadded<AtomicU64>,
+    stopped: AtomicBool,
+}
+
+/// The worker's side of a [`Mailbox`].
+#[derive(Debug)]
+pub struct Orders(Arc<Mailbox>);
+
+impl Mailbox {
+    /// An empty mailbox, and the worker's side of it.
+    pub fn new() -> (Arc<Self>, Orders) {
+        let mailbox = Arc::new(Self {
+            orders: ArrayQueue::new(QUEUE_SLOTS),
+            replies: ArrayQueue::new(QUEUE_SLOTS * 4),
+            blocked_cycles: CachePadded::new(AtomicU64::new(0)),
+            stopped: AtomicBool::new(false),
+        });
+        (Arc::clone(&mailbox), Orders(mailbox))
+    }
+
+    /// Leaves an order; given back when the queue is full. The worker looks at it in the next epoch.
+    ///
+    /// # Errors
+    /// The order, when [`QUEUE_SLOTS`](self) orders wait already.
+    pub fn order(&self, command: Command) -> Result<(), Command> {
+        self.orders.push(command)
+    }
+
+    /// Takes an answer.
+    pub fn reply(&self) -> Option<Reply> {
+        self.replies.pop()
+    }
+
+    /// Cycles that orders and new tables have held the worker up so far.
+    pub fn blocked_cycles(&self) -> u64 {
+        self.blocked_cycles.load(Ordering::Relaxed)
+    }
+
+    /// Whether the worker has ended.
+    pub fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+}
+
+impl Orders {
+    pub(super) fn next(&self) -> Option<Command> {
+        self.0.orders.pop()
+    }
+
+    /// An answer that does not fit is dropped here, which closes a queue late but loses no packet; the reply queue is
+    /// larger than what one epoch of orders can produce on ports with up to four queues.
+    pub(super) fn answer(&self, reply: Reply) {
+        drop(self.0.replies.push(reply));
+    }
+
+    pub(super) fn blocked(&self, cycles: u64) {
+        self.0.blocked_cycles.fetch_add(cycles, Ordering::Relaxed);
+    }
+
+    pub(super) fn ended(&self) {
+        self.0.stopped.store(true, Ordering::Release);
+    }
+}
