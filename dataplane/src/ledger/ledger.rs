@@ -323,7 +323,7 @@ impl Ledger {
     fn close_sample(&mut self, slot: usize, stolen: bool) -> u64 {
         self.sampling = false;
         if stolen {
-            self.drop_pending();
+            // What is pending is dropped when the next sample opens.
             return 0;
         }
         // `last` is already the end of the burst; what follows the last stage stamp is the loop's own.

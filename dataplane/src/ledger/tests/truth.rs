@@ -188,6 +188,21 @@ fn the_cost_line_of_the_worker_is_that_of_its_stages() {
 }
 
 #[test]
+fn preempted_bursts_do_not_tilt_the_cost_line() {
+    let mut sim = Sim::new(Level::Sampled, COSTS);
+    for round in 0..60_000 {
+        if round % 50 == 0 {
+            sim.clock.burn(1_000_000);
+        }
+        sim.round(1);
+    }
+    let counters = sim.meter.ledger.counters();
+    assert_eq!((counters.closure_error_cycles(), counters.stolen_intervals), (0, 1200));
+    let line = Fit::of_busy(&counters).unwrap();
+    assert!((line.c_f - 180.0).abs() < 1e-6 && (line.c_p - 54.0).abs() < 1e-6, "{line:?}");
+}
+
+#[test]
 fn off_reads_the_clock_at_most_twice_a_loop() {
     for queues in [0, 1, 4, 40] {
         let mut sim = Sim::new(Level::Off, COSTS);
