@@ -9,6 +9,8 @@ mod discovery;
 mod echo;
 mod fresh;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 pub use discovery::{Discovery, answer, asked_for};

@@ -34,7 +34,10 @@ const WAYS: usize = 4;
 
 /// How often a reader tries again when the writer keeps emptying places; then the address counts as unknown, for this
 /// packet. Each try that fails needs a removal of the writer's in the few nanoseconds between.
-const TRIES: usize = 4;
+const TRIES: usize = 8;
+
+/// 2⁶⁴ divided by the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The order that publishes an entry. `--cfg weir_weaken` breaks it on purpose: the model checker must notice.
 const PUBLISH: Ordering = if cfg!(weir_weaken) { Ordering::Relaxed } else { Ordering::Release };
@@ -108,7 +111,8 @@ const _: () = assert!(size_of::<Bucket>() == 64);
 pub struct MacTable {
     buckets: Box<[Bucket]>,
     mask: u32,
-    seed: u32,
+    /// Added to the key, and odd, multiplied with it.
+    secrets: [u64; 2],
     generation: AtomicU64,
 }
 
@@ -122,15 +126,15 @@ impl MacTable {
     /// An empty table with room for about `capacity` addresses, and its only writer.
     ///
     /// The number of buckets is the power of two that holds `capacity` at 7/8 load or below. `seed` is a number that
-    /// senders cannot guess; it scatters the addresses.
+    /// senders cannot guess; it scatters the addresses, so that nobody can fill another station's buckets on purpose.
     #[allow(clippy::new_ret_no_self, reason = "the table is reached through its writer, of which there is one")]
-    pub fn new(capacity: usize, seed: u32) -> MacWriter {
+    pub fn new(capacity: usize, seed: u64) -> MacWriter {
         let entries = capacity.clamp(1, 1 << 28).saturating_mul(8) / 7;
         let buckets = entries.div_ceil(WAYS).next_power_of_two().max(2);
         let table = Self {
             buckets: (0..buckets).map(|_| Bucket::default()).collect(),
             mask: buckets as u32 - 1,
-            seed,
+            secrets: [seed ^ GOLDEN, seed.rotate_left(32).wrapping_mul(GOLDEN) | 1],
             generation: AtomicU64::new(0),
         };
         MacWriter::new(Arc::new(table))
@@ -209,11 +213,12 @@ impl MacTable {
     /// The key's two buckets, always different. Either follows from the other and the key.
     #[inline(always)]
     fn candidates(&self, key: MacKey) -> [u32; 2] {
-        let hash = accel::crc32c_u64(self.seed, key.0);
-        // CRC is linear: whoever knows one collision knows them all, whatever the seed. The product is not.
-        let hash = (u64::from(hash) | u64::from(self.seed) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let first = (hash >> 32) as u32 & self.mask;
-        let second = first ^ (((hash >> 7) as u32) & self.mask | 1);
+        // Not CRC32C: it is linear, so that whoever knows one collision knows them all, whatever the seed. A widening
+        // product, folded, is as fast (Wang Yi's wyhash).
+        let product = u128::from(key.0 ^ self.secrets[0]) * u128::from(self.secrets[1]);
+        let hash = (product >> 64) as u64 ^ product as u64;
+        let first = hash as u32 & self.mask;
+        let second = first ^ ((hash >> 32) as u32 & self.mask | 1);
         [first, second]
     }
 }

@@ -119,7 +119,7 @@ fn vxlan_over_ipv6(head: &[u8], packet_octets: usize, params: &UnderlayParams) -
     let f = head.first_chunk::<70>()?;
     let payload = usize::from(u16::from_be_bytes([f[18], f[19]]));
     let udp_octets = u16::from_be_bytes([f[58], f[59]]);
-    let expected = [f[12], f[13], f[14] & 0xf0] == [0x86, 0xdd, 0x60]
+    let expected = [f[12], f[13], f[14] >> 4] == [0x86, 0xdd, 6]
         && f[20] == protocol::UDP
         && u16::from_be_bytes([f[56], f[57]]) == params.udp_port;
     if !expected

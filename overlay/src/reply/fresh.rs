@@ -41,13 +41,8 @@ pub fn neighbour_solicitation(
     target: Ipv6Addr,
     unicast_to: Option<MacAddr>,
 ) -> usize {
-    let (destination_mac, destination) = match unicast_to {
-        Some(station) => (station, target),
-        None => {
-            let group = ipv6::solicited_node(target);
-            (multicast_v6(group), group)
-        }
-    };
+    let group = ipv6::solicited_node(target);
+    let (destination_mac, destination) = unicast_to.map_or((multicast_v6(group), group), |station| (station, target));
     let message = NeighbourMessage::solicitation(ip, destination, target, mac);
     neighbour(out, (destination_mac, mac), (destination, ip), &message)
 }

@@ -44,6 +44,9 @@ pub struct VxlanEncap {
     template: [u8; OVERHEAD_V6_OCTETS],
 }
 
+const SHIFT_V4: i16 = 50;
+const SHIFT_V6: i16 = 70;
+const _: () = assert!(SHIFT_V4 as usize == OVERHEAD_V4_OCTETS && SHIFT_V6 as usize == OVERHEAD_V6_OCTETS);
 const _: () = assert!(core::mem::offset_of!(VxlanEncap, template) + OVERHEAD_V4_OCTETS <= 64);
 
 impl VxlanEncap {
@@ -137,7 +140,7 @@ impl VxlanEncap {
             header[58..60].copy_from_slice(&udp_octets.to_be_bytes());
             header[60..62].copy_from_slice(&udp_checksum);
             header[66..70].copy_from_slice(&vni);
-            packet.meta_mut().shift(OVERHEAD_V6_OCTETS as i16);
+            packet.meta_mut().shift(SHIFT_V6);
         } else {
             let header = packet.prepend::<OVERHEAD_V4_OCTETS>().ok_or(DropReason::Headroom)?;
             if let Some(template) = self.template.first_chunk() {
@@ -153,7 +156,7 @@ impl VxlanEncap {
             header[38..40].copy_from_slice(&udp_octets.to_be_bytes());
             header[40..42].copy_from_slice(&udp_checksum);
             header[46..50].copy_from_slice(&vni);
-            packet.meta_mut().shift(OVERHEAD_V4_OCTETS as i16);
+            packet.meta_mut().shift(SHIFT_V4);
         }
         Ok(())
     }

@@ -9,6 +9,8 @@ use crate::wire::vxlan::HEADER_OCTETS;
 mod decap;
 mod encap;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 pub use decap::{Popped, VxlanReceive, inspect, pop, pop_inspected};
