@@ -40,25 +40,30 @@ pub use model::*;
 
 use error::Report;
 
+/// Says what is wrong with the text of a `device`. Lines after the first of the error are shown as the remedy.
+///
+/// The configuration knows no kinds of devices; whoever opens them hands this in.
+pub type DeviceCheck<'a> = dyn Fn(&str) -> Result<(), String> + 'a;
+
 impl Config {
-    /// Reads and checks a file. All errors are found in one go; warnings are dropped ([`Config::check`] keeps them).
+    /// Reads and checks a file. All errors are found in one go; warnings are dropped ([`Config::check_file`] keeps them).
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
-        let (config, found) = Self::check_file(path);
+        let (config, found) = Self::check_file(path, &|_| Ok(()));
         config.ok_or(ConfigErrors(found))
     }
 
     /// Checks a text; `file_name` is what it is called in messages.
     pub fn parse(text: &str, file_name: &str) -> Result<Self, ConfigErrors> {
-        let (config, found) = Self::check(text, file_name);
+        let (config, found) = Self::check(text, file_name, &|_| Ok(()));
         config.ok_or(ConfigErrors(found))
     }
 
     /// Reads and checks a file, as [`Config::check`].
-    pub fn check_file(path: impl AsRef<Path>) -> (Option<Self>, Vec<Diagnostic>) {
+    pub fn check_file(path: impl AsRef<Path>, devices: &DeviceCheck<'_>) -> (Option<Self>, Vec<Diagnostic>) {
         let path = path.as_ref();
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::check(&text, &name),
+            Ok(text) => Self::check(&text, &name, devices),
             Err(error) => {
                 let mut report = Report::new(&name, "");
                 let help = match error.kind() {
@@ -74,9 +79,10 @@ impl Config {
     }
 
     /// The configuration, unless there is an error among the findings; and the findings, warnings included, in order of place.
-    pub fn check(text: &str, file_name: &str) -> (Option<Self>, Vec<Diagnostic>) {
+    pub fn check(text: &str, file_name: &str, devices: &DeviceCheck<'_>) -> (Option<Self>, Vec<Diagnostic>) {
         let mut report = Report::new(file_name, text);
-        let config = parse::parse(text, &mut report).map(|(file, broken)| resolve::resolve(&file, broken, &mut report));
+        let read = parse::parse(text, &mut report);
+        let config = read.map(|(file, broken)| resolve::resolve(&file, broken, devices, &mut report));
         let failed = report.failed();
         (config.filter(|_| !failed), report.finish())
     }

@@ -63,19 +63,13 @@ fn new_things_are_made_before_old_ones_go() {
         .replace("name = \"red\"\n    vni = 200", "name = \"green\"\n    vni = 300")
         .replace("name = \"c1\"\n    device = \"tap:c1\"", "name = \"c2\"\n    device = \"tap:c2\"")
         .replace("network = \"blue\"", "network = \"green\"");
-    assert_eq!(
-        lines(BASE, &to),
-        "+ network green vni 300\n+ port c2 container tap:c2\n- port c1\n- network red"
-    );
+    assert_eq!(lines(BASE, &to), "+ network green vni 300\n+ port c2 container tap:c2\n- port c1\n- network red");
 }
 
 #[test]
 fn what_two_cannot_hold_is_broken_first() {
     let to = BASE.replace("name = \"c1\"", "name = \"c9\"").replace("name = \"red\"", "name = \"pink\"");
-    assert_eq!(
-        lines(BASE, &to),
-        "- port c1\n- network red\n+ network pink vni 200\n+ port c9 container tap:c1"
-    );
+    assert_eq!(lines(BASE, &to), "- port c1\n- network red\n+ network pink vni 200\n+ port c9 container tap:c1");
     // Two ports swap their devices: both are closed before either is opened.
     let swapped = BASE.replace("tap:c1", "tap:x").replace("tap:u0", "tap:c1").replace("tap:x", "tap:u0");
     let shown = lines(BASE, &swapped);
@@ -160,7 +154,8 @@ fn port() -> impl Strategy<Value = Port> {
             ..Container::default()
         })),
     ];
-    let fault = prop::option::of(prop::sample::select(vec![0.0, 0.5]).prop_map(|loss| Fault { loss, ..Fault::default() }));
+    let fault =
+        prop::option::of(prop::sample::select(vec![0.0, 0.5]).prop_map(|loss| Fault { loss, ..Fault::default() }));
     (0_u8..5, role, 1_u16..3, fault, prop::collection::btree_map(ip(), mac(), 0..3)).prop_map(
         |(device, role, queues, fault, neighbours)| Port {
             name: name("x"),

@@ -139,6 +139,10 @@ impl Resolver<'_, '_> {
         }
     }
 
+    fn broken_port(&self) -> bool {
+        self.broken.iter().any(|b| b == "port" || b.starts_with("port["))
+    }
+
     fn nameless_port(&self) -> bool {
         self.broken
             .iter()
@@ -167,6 +171,10 @@ impl Resolver<'_, '_> {
                     self.report.error("unknown-host", span, &found, &help);
                 }
             }
+        }
+        // Where a port could not be read, that one may have been the user.
+        if self.broken_port() {
+            return;
         }
         for host in hosts().filter(|h| !used.contains(*h)) {
             let span = typed_port(file, host).and_then(name_span);
@@ -267,7 +275,6 @@ impl Resolver<'_, '_> {
 
     /// Every VTEP is another host, and there is a way to it.
     fn reachability(&mut self, file: &File, config: &Config) {
-        let broken = self.broken.iter().any(|b| b == "port" || b.starts_with("port["));
         let own: Vec<IpNet> = config.uplinks().flat_map(|(_, u)| u.addresses.iter().copied()).collect();
         for network in config.networks.values() {
             let typed = typed_network(file, &network.name);
@@ -282,7 +289,7 @@ impl Resolver<'_, '_> {
                 if own.iter().any(|a| a.addr() == *vtep) {
                     let found = format!("VTEP {vtep} is an address of this weir itself");
                     self.report.error("own-vtep", span, &found, "`vteps` lists the other ends: remove it");
-                } else if broken {
+                } else if self.broken_port() {
                     // An uplink could not be read: it may have been the one.
                 } else if !has_family {
                     let found = format!("VTEP {vtep} cannot be reached: no uplink has an {family} address");

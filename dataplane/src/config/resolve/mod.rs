@@ -8,6 +8,7 @@ mod values;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::DeviceCheck;
 use super::error::Report;
 use super::file::{self, At, File};
 use super::model::{Config, Control, Dscp, Eal, Host, Ledger, Limits, Pool, Vxlan, Workers};
@@ -20,11 +21,18 @@ pub(super) struct Resolver<'r, 't> {
     report: &'r mut Report<'t>,
     /// Paths that could not be read; their absence is no second mistake.
     broken: BTreeSet<String>,
+    /// Who knows what a device text may be.
+    devices: &'r DeviceCheck<'r>,
 }
 
 /// Resolves what was read. The result means something only when `report` has no error.
-pub(super) fn resolve(file: &File, broken: BTreeSet<String>, report: &mut Report<'_>) -> Config {
-    let mut r = Resolver { report, broken };
+pub(super) fn resolve(
+    file: &File,
+    broken: BTreeSet<String>,
+    devices: &DeviceCheck<'_>,
+    report: &mut Report<'_>,
+) -> Config {
+    let mut r = Resolver { report, broken, devices };
     let mut config = Config {
         eal: file.eal.as_ref().map(|s| r.eal(s)).unwrap_or_default(),
         workers: file.workers.as_ref().map(|s| r.workers(s)).unwrap_or_default(),

@@ -36,12 +36,13 @@ impl Resolver<'_, '_> {
                     vnis.insert(vni, (name.to_string(), span));
                 }
             }
-            let network = Network { vteps, bindings, ..Network::empty(name.clone(), settings) };
-            if config.networks.insert(name.clone(), network).is_some() {
+            if config.networks.contains_key(&name) {
                 let span = t.name.as_ref().map(|n| n.span.clone());
                 let found = format!("there is already a network \"{name}\"");
                 self.report.error("name-twice", span, &found, "rename or remove one of the two");
+                continue;
             }
+            config.networks.insert(name.clone(), Network { vteps, bindings, ..Network::empty(name, settings) });
         }
     }
 

@@ -38,31 +38,33 @@ impl Resolver<'_, '_> {
             let queue_workers = self.queue_workers(t, settings.rx_queues, config.workers.cores.len());
             let settings = PortSettings { mtu, queue_workers, ..settings };
             let Some(name) = name else { continue };
-            let port = Port { name: name.clone(), settings, neighbours };
-            if config.ports.insert(name.clone(), port).is_some() {
+            if config.ports.contains_key(&name) {
                 let found = format!("there is already a port \"{name}\"");
                 let span = t.name.as_ref().map(|n| n.span.clone());
                 self.report.error("name-twice", span, &found, "rename or remove one of the two");
+                continue;
             }
+            config.ports.insert(name.clone(), Port { name, settings, neighbours });
         }
     }
 
     fn device(&mut self, at: &At<String>) -> String {
         let span = Some(at.span.clone());
+        let vhost = at.value.strip_prefix("vhost-user:").and_then(|rest| rest.split(',').next());
+        let octets = vhost.map_or(0, str::len);
         if at.value.trim().is_empty() {
             let help = "name one, such as tap:NAME, vhost-user:PATH or a PCI address";
             self.report.error("device", span, "`device` is empty", help);
-        } else if let Some(path) = at.value.strip_prefix("vhost-user:").and_then(|rest| rest.split(',').next()) {
-            if path.is_empty() {
-                let help = "write vhost-user:/run/weir/NAME.sock";
-                self.report.error("device", span, "a vhost-user device needs the path of its socket", help);
-            } else if path.len() > SOCKET_PATH_OCTETS {
-                let found = format!(
-                    "the socket path of this device has {} octets; a unix socket's path has at most {SOCKET_PATH_OCTETS}",
-                    path.len()
-                );
-                self.report.error("socket-path", span, &found, "choose a shorter path, such as /run/weir/NAME.sock");
-            }
+        } else if vhost == Some("") {
+            let help = "write vhost-user:/run/weir/NAME.sock";
+            self.report.error("device", span, "a vhost-user device needs the path of its socket", help);
+        } else if octets > SOCKET_PATH_OCTETS {
+            let found =
+                format!("the socket path of this device has {octets} octets, {SOCKET_PATH_OCTETS} are the most");
+            self.report.error("socket-path", span, &found, "choose a shorter path, such as /run/weir/NAME.sock");
+        } else if let Err(why) = (self.devices)(&at.value) {
+            let (message, rest) = why.split_once('\n').unwrap_or((&why, "docs/config.md lists the kinds of devices"));
+            self.report.error("device", span, message, rest);
         }
         at.value.clone()
     }
