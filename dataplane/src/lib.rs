@@ -17,6 +17,7 @@ pub mod config;
 pub mod dpdk;
 pub mod graph;
 pub mod ledger;
+pub mod port;
 pub mod stage;
 pub mod sync;
 pub mod tables;

@@ -46,6 +46,28 @@ pub struct Mbuf {
 // SAFETY: the handle is the only one to its mbuf (see "Ownership"), and DPDK's pools may be used from any thread.
 unsafe impl Send for Mbuf {}
 
+/// What a device says of a received packet's transport checksum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum L4Checksum {
+    /// Nothing.
+    Unknown,
+    /// It is right.
+    Good,
+    /// It is wrong.
+    Bad,
+    /// The field is not filled in, but the data is known to be whole: it never left this machine.
+    Open,
+}
+
+/// A transport protocol whose checksum a device can finish.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum L4Kind {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
 impl Mbuf {
     /// Takes ownership of a raw mbuf.
     ///
@@ -60,11 +82,6 @@ impl Mbuf {
     /// Gives the mbuf to somebody who will free it.
     #[inline]
     pub(crate) fn into_raw(self) -> NonNull<sys::rte_mbuf> {
-        self.raw
-    }
-
-    #[inline]
-    pub(crate) fn raw(&self) -> NonNull<sys::rte_mbuf> {
         self.raw
     }
 
@@ -120,25 +137,36 @@ impl Mbuf {
         self.segment().data_off() as usize
     }
 
-    /// Offload flags (`RTE_MBUF_F_*`).
+    /// What the device that received it says of its transport checksum.
     #[inline]
-    pub(crate) fn offload_flags(&self) -> u64 {
-        // SAFETY: the field lies inside the live mbuf.
-        unsafe { self.segment().field::<u64>(sys::WEIR_MBUF_OL_FLAGS).read() }
+    pub fn l4_checksum(&self) -> L4Checksum {
+        // SAFETY: a plain integer inside a live mbuf.
+        let flags = unsafe { self.segment().field::<u64>(sys::WEIR_MBUF_OL_FLAGS).read() };
+        match flags & sys::WEIR_RX_L4_CKSUM_MASK {
+            sys::WEIR_RX_L4_CKSUM_GOOD => L4Checksum::Good,
+            sys::WEIR_RX_L4_CKSUM_BAD => L4Checksum::Bad,
+            sys::WEIR_RX_L4_CKSUM_NONE => L4Checksum::Open,
+            _ => L4Checksum::Unknown,
+        }
     }
 
+    /// Asks the device that sends it to finish the transport checksum, whose field holds the pseudo header's sum.
     #[inline]
-    pub(crate) fn set_offload_flags(&mut self, flags: u64) {
-        // SAFETY: as above, and `&mut self` is the only access.
-        unsafe { self.segment().field::<u64>(sys::WEIR_MBUF_OL_FLAGS).write(flags) }
-    }
-
-    /// Sets the lengths of the link and network headers for a checksum offload.
-    #[inline]
-    pub(crate) fn set_header_lengths(&mut self, l2_octets: u64, l3_octets: u64) {
-        let lengths = (l2_octets << sys::WEIR_MBUF_L2_LEN_SHIFT) | (l3_octets << sys::WEIR_MBUF_L3_LEN_SHIFT);
-        // SAFETY: as above; tx_offload is a plain 64-bit field.
-        unsafe { self.segment().field::<u64>(sys::WEIR_MBUF_TX_OFFLOAD).write(lengths) }
+    pub fn request_checksum(&mut self, kind: L4Kind, ipv6: bool, l2_octets: u16, l3_octets: u16) {
+        let version = if ipv6 { sys::WEIR_TX_IPV6 } else { sys::WEIR_TX_IPV4 };
+        let checksum = match kind {
+            L4Kind::Tcp => sys::WEIR_TX_TCP_CKSUM,
+            L4Kind::Udp => sys::WEIR_TX_UDP_CKSUM,
+        };
+        let lengths = (u64::from(l2_octets) << sys::WEIR_MBUF_L2_LEN_SHIFT)
+            | (u64::from(l3_octets) << sys::WEIR_MBUF_L3_LEN_SHIFT);
+        let segment = self.segment();
+        // SAFETY: both fields are plain 64-bit numbers inside the live mbuf that `&mut self` alone accesses.
+        unsafe {
+            let flags = segment.field::<u64>(sys::WEIR_MBUF_OL_FLAGS);
+            flags.write(flags.read() & !sys::WEIR_TX_OFFLOAD_MASK | version | checksum);
+            segment.field::<u64>(sys::WEIR_MBUF_TX_OFFLOAD).write(lengths);
+        }
     }
 
     /// Replaces the metadata, without reading what was there (it is what the last user left).
