@@ -3,6 +3,8 @@
 //! A new target is a file in `fuzz/checks`, one in `fuzz/fuzz_targets`, a `[[bin]]` in `fuzz/Cargo.toml`, a folder in
 //! `fuzz/corpus`, and its two lines here.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -151,7 +151,7 @@ impl Icmpv4Header {
         self.kind
     }
 
-    /// Code, see [`unreachable`].
+    /// Code, see [`mod@unreachable`].
     #[inline]
     pub const fn code(&self) -> u8 {
         self.code

@@ -34,7 +34,7 @@ fn packet(six: bool, kind: Kind, data: &[u8], field: impl Fn(Sum) -> u16) -> (Ve
         (header.as_bytes().to_vec(), if kind == Kind::Icmp { Sum::new() } else { pseudo })
     };
     transport[offset..offset + 2].copy_from_slice(&field(pseudo).to_be_bytes());
-    (vec![vec![0; 14], ip, transport].concat(), offset)
+    ([vec![0; 14], ip, transport].concat(), offset)
 }
 
 /// The packet cut into segments, the headers of Ethernet and IP in the first.
@@ -81,8 +81,8 @@ proptest! {
         let mut broken = done;
         let place = l4 + flip.index(broken.len() - l4);
         broken[place] ^= 0x10;
-        let zero = kind == Kind::Udp && broken[l4 + 6..l4 + 8] == [0, 0];
-        prop_assume!(!zero && !(kind == Kind::Udp && (l4 + 4..l4 + 6).contains(&place)));
+        let exempt = broken[l4 + 6..l4 + 8] == [0, 0] || (l4 + 4..l4 + 6).contains(&place);
+        prop_assume!(kind != Kind::Udp || !exempt);
         prop_assert!(!verify_l4(&segmented(&broken, l4, &cuts), &layout));
     }
 

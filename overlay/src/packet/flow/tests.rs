@@ -95,7 +95,7 @@ fn high_and_low_bits_both_spread_neighbours() {
         let mut buckets = [0_u32; 256];
         for address in 0..64 {
             for port in 0..256 {
-                let hash = v4_hash(0x0a01_0000 + address, protocol::UDP, (49_152 + port) << 16 | 80);
+                let hash = v4_hash(0x0a01_0000 + address, protocol::UDP, (0xc000 + port) << 16 | 0x50);
                 buckets[(hash >> shift & 0xff) as usize] += 1;
             }
         }
