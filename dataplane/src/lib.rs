@@ -14,6 +14,7 @@
 //! | [`worker`] | the loop of one core |
 
 pub mod config;
+pub mod control;
 pub mod dpdk;
 pub mod graph;
 pub mod ledger;
@@ -21,3 +22,4 @@ pub mod port;
 pub mod stage;
 pub mod sync;
 pub mod tables;
+pub mod worker;

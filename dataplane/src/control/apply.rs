@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::build::{World, build};
+use super::ids::Ids;
 use super::ports::{self, NewPort};
 use super::start::{into_service, level, open_params, settings};
 use super::{ControlError, Controller};
-use crate::config::{Config, Key, Name, Op, Plan, Source, diff};
-use crate::tables::{Ids, Tables, World, build};
+use crate::config::{Config, Key, Name, Op, Plan, diff};
+use crate::tables::Tables;
 use crate::worker::{Command, TxWay};
 
 /// What a change did.
@@ -30,7 +32,7 @@ pub struct Applied {
 impl Controller {
     /// What it would take to get to `new`.
     pub fn plan(&self, new: &Config) -> Plan {
-        diff(&self.config, new, Source::File)
+        diff(&self.config, new)
     }
 
     /// Changes the running weir to `new`.
@@ -67,8 +69,8 @@ impl Controller {
         // Every worker has let go of the old snapshot: it is freed here.
         drop(old);
         for (name, open) in closing {
-            self.crew.release(open.id);
-            if let Err(error) = open.port.close() {
+            let queues = self.crew.release(open.id);
+            if let Err(error) = open.port.close(queues.rx, queues.tx) {
                 tracing::error!(port = %name, %error, "the port did not close cleanly");
             }
         }
@@ -95,8 +97,8 @@ impl Controller {
         }
         let mut opened = Vec::new();
         for (name, port) in new.ports.iter().filter(|(name, _)| added.contains(*name)) {
-            let params = open_params(new, port, &self.pool, &self.crew.epochs);
-            opened.push((name.clone(), ports::open(port, ids.port(name.as_str()), params, &mut load)?));
+            let params = open_params(port, &self.pool, &self.crew.epochs, self.clock);
+            opened.push((name.clone(), ports::open(port, ids.port(name.as_str()), &params, &mut load)?));
         }
         Ok(opened)
     }

@@ -10,14 +10,14 @@ use overlay::num::PortId;
 
 use super::ControlError;
 use super::crew::Crew;
+use super::ids::Ids;
 use super::learn::NextHops;
 use super::ports::OpenPort;
 use crate::config::{Config, Name};
 use crate::dpdk::{Eal, Mempool, TscClock, tsc};
-use crate::stage::Events;
 use crate::sync::Published;
-use crate::tables::{Ids, Tables};
-use crate::worker::WorkerReport;
+use crate::tables::Tables;
+use crate::worker::{Events, WorkerReport};
 
 /// Everything about a running weir. One thread owns it.
 #[derive(Debug)]
@@ -35,7 +35,6 @@ pub struct Controller {
     /// Packets of the pool in use after all ports had started: devices hold some.
     pub(super) pool_level: u32,
     pub(super) clock: TscClock,
-    pub(super) stamp_cost_cycles: u64,
     pub(super) core_cycles_per_tsc: f64,
     /// The entry stages' indices, by role: container, uplink, host.
     pub(super) entries: Vec<usize>,
@@ -58,7 +57,6 @@ pub(super) struct Parts {
     pub events: Events,
     pub pool: Mempool,
     pub clock: TscClock,
-    pub stamp_cost_cycles: u64,
     pub core_cycles_per_tsc: f64,
     pub entries: Vec<usize>,
     pub eal: Eal,
@@ -88,7 +86,6 @@ impl Controller {
             events: parts.events,
             pool: parts.pool,
             clock: parts.clock,
-            stamp_cost_cycles: parts.stamp_cost_cycles,
             core_cycles_per_tsc: parts.core_cycles_per_tsc,
             entries: parts.entries,
             started: Instant::now(),
@@ -145,6 +142,15 @@ impl Controller {
         Ok(())
     }
 
+    /// Tells the log of guests that came and went.
+    fn watch_ports(&mut self) {
+        for (name, open) in &self.ports {
+            while let Some(event) = open.port.next_event() {
+                tracing::info!(port = %name, ?event, "vhost-user");
+            }
+        }
+    }
+
     /// Ticks for `duration`.
     ///
     /// # Errors
@@ -171,10 +177,11 @@ impl Controller {
     /// # Errors
     /// When EAL does not end.
     pub fn stop(self) -> Result<Ended, ControlError> {
-        let Self { ports, crew, published, pool, eal, .. } = self;
+        let Self { ports, mut crew, published, pool, eal, .. } = self;
         let reports = crew.stop();
         for (name, open) in ports {
-            if let Err(error) = open.port.close() {
+            let queues = crew.release(open.id);
+            if let Err(error) = open.port.close(queues.rx, queues.tx) {
                 tracing::error!(port = %name, %error, "the port did not close cleanly");
             }
         }

@@ -1,5 +1,6 @@
 //! The workers as the control thread sees them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,9 @@ use overlay::num::PortId;
 use super::ControlError;
 use crate::dpdk::LcoreTask;
 use crate::dpdk::vhost::Quiesce;
+use crate::port::{PortRx, PortTx};
 use crate::sync::Epochs;
-use crate::worker::{Command, Mailbox, Reply, RxSlot, TxWay, WorkerReport};
+use crate::worker::{Command, Launched, Mailbox, Reply, TxWay, WorkerReport};
 
 /// How long a worker may take to come round.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,9 +26,16 @@ pub(super) struct Hand {
     /// Orders and answers.
     pub mailbox: Arc<Mailbox>,
     /// Its lcore's task.
-    pub task: LcoreTask,
+    pub task: Option<LcoreTask>,
     /// A report to be filled in, when it is not on its way.
     pub spare: Option<Box<WorkerReport>>,
+}
+
+impl Hand {
+    /// A worker that has just been launched.
+    pub(super) fn new(cpu: u16, launched: Launched) -> Self {
+        Self { cpu, mailbox: launched.mailbox, task: Some(launched.task), spare: Some(launched.spare) }
+    }
 }
 
 /// All workers, and the epochs by which they are waited for.
@@ -34,15 +43,15 @@ pub(super) struct Hand {
 pub(super) struct Crew {
     pub hands: Vec<Hand>,
     pub epochs: Arc<Epochs>,
-    /// Queues and ways that came back, for whoever closes their port.
-    returned: Vec<Returned>,
+    /// Queues that came back, for whoever closes their port.
+    returned: HashMap<PortId, Returned>,
 }
 
-/// Something a worker gave back; dropping it closes it.
-#[derive(Debug)]
-enum Returned {
-    Rx(#[allow(dead_code, reason = "held until its port closes")] Box<RxSlot>),
-    Tx(PortId, #[allow(dead_code, reason = "held until its port closes")] Box<TxWay>),
+/// What workers gave back of a port: closing it takes them.
+#[derive(Debug, Default)]
+pub(super) struct Returned {
+    pub rx: Vec<PortRx>,
+    pub tx: Vec<PortTx>,
 }
 
 /// Waits for the workers on behalf of librte_vhost's thread.
@@ -60,7 +69,7 @@ impl Quiesce for EpochQuiesce {
 
 impl Crew {
     pub(super) fn new(epochs: Arc<Epochs>) -> Self {
-        Self { hands: Vec::new(), epochs, returned: Vec::new() }
+        Self { hands: Vec::new(), epochs, returned: HashMap::new() }
     }
 
     /// Leaves an order with worker `index`. When its queue is full, waits until it has been through it.
@@ -102,20 +111,21 @@ impl Crew {
         for hand in &mut self.hands {
             while let Some(reply) = hand.mailbox.reply() {
                 match reply {
-                    Reply::Rx(slot) => self.returned.push(Returned::Rx(slot)),
-                    Reply::Tx(port, way) => self.returned.push(Returned::Tx(port, way)),
+                    Reply::Rx(slot) => self.returned.entry(slot.port).or_default().rx.push(slot.rx),
+                    Reply::Tx(port, way) => {
+                        if let TxWay::Own(slot) = *way {
+                            self.returned.entry(port).or_default().tx.push(slot.tx);
+                        }
+                    }
                     Reply::Report(report) => hand.spare = Some(report),
                 }
             }
         }
     }
 
-    /// Lets go of the queues of `port` that workers gave back: its device may be closed now.
-    pub(super) fn release(&mut self, port: PortId) {
-        self.returned.retain(|returned| match returned {
-            Returned::Rx(slot) => slot.port != port,
-            Returned::Tx(of, way) => *of != port && matches!(**way, TxWay::Own(_)),
-        });
+    /// The queues of `port` that workers gave back.
+    pub(super) fn release(&mut self, port: PortId) -> Returned {
+        self.returned.remove(&port).unwrap_or_default()
     }
 
     /// Every worker's counters and ledger, as of one quiescent point each.
@@ -134,8 +144,8 @@ impl Crew {
         self.hands.iter().map(|hand| hand.mailbox.blocked_cycles()).collect()
     }
 
-    /// Stops all workers and waits for their threads; their last reports.
-    pub(super) fn stop(mut self) -> Vec<WorkerReport> {
+    /// Stops all workers and waits for their threads; their last reports. Their queues have come back.
+    pub(super) fn stop(&mut self) -> Vec<WorkerReport> {
         for hand in &mut self.hands {
             // Nobody else writes to the mailbox, so there is room unless the worker is stuck; then waiting shows it.
             drop(hand.mailbox.order(Command::Stop));
@@ -144,18 +154,12 @@ impl Crew {
             }
         }
         self.epochs.advance();
-        let mut last = Vec::new();
-        for hand in core::mem::take(&mut self.hands) {
-            if let Err(error) = hand.task.wait() {
+        for hand in &mut self.hands {
+            if let Some(Err(error)) = hand.task.take().map(LcoreTask::wait) {
                 tracing::error!(cpu = hand.cpu, %error, "a worker did not end");
             }
-            while let Some(reply) = hand.mailbox.reply() {
-                match reply {
-                    Reply::Report(report) => last.push(*report),
-                    Reply::Rx(_) | Reply::Tx(..) => {}
-                }
-            }
         }
-        last
+        self.collect();
+        self.hands.iter_mut().filter_map(|hand| hand.spare.take()).map(|report| *report).collect()
     }
 }

@@ -1,12 +1,12 @@
 //! What can go wrong on the control side, said so that a person knows what to do.
 
+use super::build::BuildError;
+use super::ids::LimitExceeded;
 use crate::config::{ConfigErrors, FieldChange};
 use crate::dpdk::DpdkError;
 use crate::dpdk::eal::EalError;
-use crate::graph::GraphError;
-use crate::ledger::LedgerError;
-use crate::port::PortError;
-use crate::tables::{BuildError, LimitExceeded};
+use crate::port::{PortError, PortSpecError};
+use crate::worker::LaunchError;
 
 /// Why weir did not start, or did not change.
 #[derive(Debug, thiserror::Error)]
@@ -26,25 +26,20 @@ pub enum ControlError {
         source: DpdkError,
     },
     /// A port did not open.
-    #[error("port {port}: {source}")]
-    Port {
-        /// The port's name.
-        port: String,
-        /// Why.
-        source: PortError,
-    },
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// A device text says nothing we know.
+    #[error(transparent)]
+    Device(#[from] PortSpecError),
     /// The tables do not fit.
     #[error(transparent)]
     Build(#[from] BuildError),
     /// Too many of something.
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
-    /// The registry of stages contradicts itself.
-    #[error("the registry of stages is wrong: {0}")]
-    Graph(#[from] GraphError),
-    /// The ledger does not fit the registry.
+    /// A worker could not be made.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Launch(#[from] LaunchError),
     /// Settings that are read at start only differ.
     #[error("these settings are read at start only; restart weir to change them:{}", list(.0))]
     Restart(Vec<FieldChange>),

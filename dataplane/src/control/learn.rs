@@ -8,11 +8,10 @@ use overlay::fib::mac::{Inserted, MacDestination, MacKey, MacTable};
 use overlay::fib::neighbour::Neighbour;
 use overlay::num::{MacAddr, NeighbourId, NetworkId, PortId};
 
+use super::ids::Ids;
 use super::{ControlError, Controller};
 use crate::config::{Config, MacPlace, Name};
-use crate::stage::Event;
-use crate::tables::Ids;
-use crate::worker::Command;
+use crate::worker::{Command, Event};
 
 /// Seconds after which a next hop in use is asked again whether it is still there (RFC 4861 § 10: REACHABLE_TIME).
 const REACHABLE_SECS: u32 = 30;

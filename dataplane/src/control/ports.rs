@@ -14,6 +14,8 @@ use crate::worker::{Assignment, Command, RxSlot, TxSlot, TxWay, plan};
 pub(super) struct OpenPort {
     pub id: PortId,
     pub port: Port,
+    /// The device's, the configured one, or one made up for a port that has no device.
+    pub mac: MacAddr,
     pub assignment: Assignment,
 }
 
@@ -31,13 +33,18 @@ pub(super) struct NewPort {
 pub(super) fn open(
     config: &PortConfig,
     id: PortId,
-    params: OpenParams,
+    params: &OpenParams,
     load: &mut [usize],
 ) -> Result<NewPort, ControlError> {
     let name = config.name.as_str();
-    let failed = |source| ControlError::Port { port: name.to_owned(), source };
-    let spec: PortSpec = config.settings.device.parse().map_err(failed)?;
-    let (port, rx, tx) = Port::open(name, id, &spec, &params).map_err(failed)?;
+    let spec: PortSpec = device_text(config).parse()?;
+    let (mut port, rx, tx) = Port::open(name, id, &spec, params)?;
+    if let Some(mac) = config.settings.mac
+        && port.mac().is_some_and(|own| own != mac)
+    {
+        port.set_mac(mac)?;
+    }
+    let mac = config.settings.mac.or_else(|| port.mac()).unwrap_or_else(|| made_up_mac(id));
     let wanted = config.settings.queue_workers.as_deref();
     let assignment = plan(id, rx.len(), tx.len(), wanted, load);
     let (entry, host) = match config.settings.role {
@@ -45,7 +52,7 @@ pub(super) fn open(
         config::Role::Uplink(_) => (1, false),
         config::Role::Host => (2, true),
     };
-    Ok(NewPort { open: OpenPort { id, port, assignment }, rx, tx, entry, host })
+    Ok(NewPort { open: OpenPort { id, port, mac, assignment }, rx, tx, entry, host })
 }
 
 impl NewPort {
@@ -70,7 +77,25 @@ impl NewPort {
     }
 }
 
+/// The device text, with the configured faults put before it.
+fn device_text(config: &PortConfig) -> String {
+    let device = &config.settings.device;
+    match &config.settings.fault {
+        Some(fault) => format!(
+            "fault:loss={},duplicate={},reorder={},delay_us={},seed={};{device}",
+            fault.loss, fault.duplicate, fault.reorder, fault.delay_us, fault.seed
+        ),
+        None => device.clone(),
+    }
+}
+
+/// A locally administered address for a port without a device, the same at every start.
+fn made_up_mac(id: PortId) -> MacAddr {
+    let [high, low] = id.0.to_be_bytes();
+    MacAddr([0x02, 0x77, 0x65, 0x69, high, low])
+}
+
 /// The MAC addresses of open ports.
 pub(super) fn macs<'a>(ports: impl Iterator<Item = &'a OpenPort>) -> HashMap<PortId, MacAddr> {
-    ports.map(|open| (open.id, open.port.mac())).collect()
+    ports.map(|open| (open.id, open.mac)).collect()
 }

@@ -9,26 +9,22 @@ use crossbeam::queue::ArrayQueue;
 use overlay::fib::mac::MacTable;
 use overlay::fib::neighbour::NeighbourTable;
 
+use super::build::{World, build};
 use super::controller::Parts;
 use super::crew::{Crew, EpochQuiesce, Hand};
+use super::ids::Ids;
 use super::ports::{self, NewPort};
 use super::{ControlError, Controller};
-use crate::config::{Config, MemoryMode as Memory, Name};
+use crate::config::{self, Config, MemoryMode as Memory, Name};
 use crate::dpdk::mempool::PoolConfig;
-use crate::dpdk::ring::{self, Consumer, Producer};
 use crate::dpdk::{Eal, EalArgs, MemoryMode, Mempool, PoolOps, TscClock, tsc};
-use crate::graph::{Graph, Spec};
-use crate::ledger::{Ledger, LedgerConfig, Level, Meter, price};
+use crate::ledger::{LedgerConfig, Level, price};
 use crate::port::OpenParams;
-use crate::stage::{Cx, ENTRIES, Events, STAGES};
 use crate::sync::{Epochs, Published};
-use crate::tables::{Counters, Ids, Tables, World, build};
-use crate::worker::{Mailbox, Settings, TxSide, Worker, WorkerReport};
+use crate::worker::{self, Events, Idle, Launch, Settings};
 
 /// Events that may wait for the control thread.
 const EVENT_SLOTS: usize = 8192;
-/// Packets that may wait between two workers.
-const HANDOFF_SLOTS: u32 = 1024;
 /// How long the TSC is compared with the kernel's clock at start.
 const CALIBRATION: Duration = Duration::from_millis(100);
 
@@ -52,29 +48,30 @@ impl Controller {
         let mut load = vec![0; workers];
         let mut opened = Vec::new();
         for (name, port) in &config.ports {
-            let params = open_params(&config, port, &pool, &epochs);
-            opened.push((name.clone(), ports::open(port, ids.port(name.as_str()), params, &mut load)?));
+            let params = open_params(port, &pool, &epochs, clock);
+            opened.push((name.clone(), ports::open(port, ids.port(name.as_str()), &params, &mut load)?));
         }
 
-        let seed = (tsc::rdtsc() >> 3) as u32;
-        let macs = MacTable::new(config.limits.macs as usize, seed);
+        let macs = MacTable::new(config.limits.macs as usize, random_seed());
         let neighbours = Arc::new(NeighbourTable::new(config.limits.neighbours));
         let hardware = ports::macs(opened.iter().map(|(_, new)| &new.open));
         let world = World { macs: &hardware, mac_table: macs.table(), neighbour_table: &neighbours };
         let tables = Arc::new(build(&config, &mut ids, &world)?);
-        let published = Published::new(Arc::clone(&tables), epochs);
+        let published = Published::new(tables, epochs);
         let events = Events(Arc::new(ArrayQueue::new(EVENT_SLOTS)));
 
         let launch = Launch {
-            config: &config,
-            tables: &tables,
+            settings: settings(&config, clock),
+            ledger: ledger_config(&config, clock, stamp_cost_cycles),
             published: &published,
             events: &events,
             pool: &pool,
-            clock,
-            stamp_cost_cycles,
+            tsc_hz: clock.hz(),
         };
-        let entries = launch.all(&eal, &mut crew)?;
+        for (cpu, launched) in config.workers.cores.iter().zip(launch.all(&eal, &config.workers.cores)?) {
+            crew.hands.push(Hand::new(*cpu, launched));
+        }
+        let entries = worker::entries()?;
         let ports = into_service(opened, &mut crew, &entries)?;
         let parts = Parts {
             config,
@@ -87,7 +84,6 @@ impl Controller {
             events,
             pool,
             clock,
-            stamp_cost_cycles,
             core_cycles_per_tsc,
             entries,
             eal,
@@ -126,20 +122,16 @@ pub(super) fn into_service(
 }
 
 pub(super) fn open_params(
-    config: &Config,
-    port: &crate::config::Port,
+    port: &config::Port,
     pool: &Mempool,
     epochs: &Arc<Epochs>,
+    clock: TscClock,
 ) -> OpenParams {
     OpenParams {
         mtu: port.settings.mtu,
         rx_queues: port.settings.rx_queues,
         tx_queues: port.settings.tx_queues,
-        mac: port.settings.mac,
-        fault: port.settings.fault,
-        burst: config.workers.burst,
-        quiesce: Arc::new(EpochQuiesce(Arc::clone(epochs))),
-        ..OpenParams::new(pool.clone())
+        ..OpenParams::new(pool.clone(), Arc::new(EpochQuiesce(Arc::clone(epochs))), clock)
     }
 }
 
@@ -155,9 +147,17 @@ fn eal_args(config: &Config, extra: &[String]) -> EalArgs {
         main_cpus: Vec::new(),
         memory,
         file_prefix: config.eal.file_prefix.clone(),
-        pci: config.ports.values().any(|port| crate::port::is_pci(&port.settings.device)),
+        pci: config.ports.values().any(|port| is_pci_address(&port.settings.device)),
         extra: config.eal.args.iter().chain(extra).cloned().collect(),
     }
+}
+
+/// `0000:8a:00.0`, with or without devargs behind it.
+fn is_pci_address(device: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let address = device.split(',').next().unwrap_or_default();
+    let Some((slot, function)) = address.rsplit_once('.') else { return false };
+    digits(function) && (2..=3).contains(&slot.split(':').count()) && slot.split(':').all(digits)
 }
 
 /// Whether enough hugepages are free and may be used for `wanted_mib`: root, or a writable hugetlbfs, is EAL's business;
@@ -180,80 +180,13 @@ fn create_pool(config: &Config) -> Result<Mempool, ControlError> {
         cache: u32::from(config.pool.cache),
         data_room_octets: config.pool.data_octets,
         // With more pollers than CPUs a preempted poller would hold up all others in a multi-producer ring.
-        ops: if config.workers.cores.len() >= cpus { PoolOps::MtRts } else { PoolOps::MpMc },
-        ..PoolConfig::new("weir")
+        ops: if config.workers.cores.len() >= cpus { PoolOps::RelaxedTail } else { PoolOps::MpMc },
+        ..PoolConfig::default()
     };
     Mempool::create(&pool).map_err(ControlError::dpdk(format!(
         "creating the packet pool of {} mbufs of {} octets (lower pool.mbufs or raise eal.memory_mib)",
         config.pool.mbufs, config.pool.data_octets
     )))
-}
-
-/// What every worker is made from.
-struct Launch<'a> {
-    config: &'a Config,
-    tables: &'a Arc<Tables>,
-    published: &'a Published<Tables>,
-    events: &'a Events,
-    pool: &'a Mempool,
-    clock: TscClock,
-    stamp_cost_cycles: u64,
-}
-
-impl Launch<'_> {
-    /// Launches one worker a core, joined by rings; gives the entry stages' indices.
-    fn all(&self, eal: &Eal, crew: &mut Crew) -> Result<Vec<usize>, ControlError> {
-        let cores = &self.config.workers.cores;
-        let (mut producers, mut consumers) = rings(cores.len())?;
-        let graph = Graph::<Cx>::new(STAGES)?;
-        let entries = ENTRIES.iter().map(|name| graph.stage(name).unwrap_or_default()).collect();
-        for (index, cpu) in cores.iter().enumerate() {
-            let (mailbox, orders) = Mailbox::new();
-            let tx = TxSide::new(self.tables.ports.len(), core::mem::take(&mut producers[index]));
-            let cx = Cx::new(
-                index as u16,
-                Arc::clone(self.tables),
-                self.clock.hz(),
-                self.pool.clone(),
-                Box::new(tx),
-                self.events.clone(),
-            );
-            let ledger = Ledger::new(&Spec::rows(STAGES), &self.ledger_config(index))?;
-            let spare = Box::new(WorkerReport {
-                counters: Counters::new(cx.tables.ports.len(), cx.tables.networks.len(), cx.tables.tunnels.len()),
-                ledger: ledger.counters(),
-                queues: Vec::with_capacity(self.tables.ports.len() * 4),
-                tsc: 0,
-            });
-            let Some(subscriber) = self.published.subscribe(index) else { continue };
-            let settings = settings(self.config, self.clock);
-            let taken = core::mem::take(&mut consumers[index]);
-            let graph = Graph::new(STAGES)?;
-            // The first stamp is taken on the worker's own core.
-            let work = move || {
-                Worker::new(settings, graph, cx, Meter::new(ledger, tsc::rdtsc), subscriber, orders, taken).run();
-            };
-            let lcore = index as u32 + 1;
-            let task = eal
-                .launch(lcore, Box::new(work))
-                .map_err(ControlError::dpdk(format!("starting worker {index} on CPU {cpu}")))?;
-            crew.hands.push(Hand { cpu: *cpu, mailbox, task, spare: Some(spare) });
-        }
-        Ok(entries)
-    }
-
-    fn ledger_config(&self, index: usize) -> LedgerConfig {
-        let ledger = &self.config.ledger;
-        LedgerConfig {
-            level: level(self.config),
-            sample_interval: ledger.sample_one_in,
-            stamp_cost_cycles: self.stamp_cost_cycles,
-            gap_threshold_cycles: self.clock.hz() / 1_000_000 * u64::from(ledger.gap_us),
-            port_capacity: usize::from(self.config.limits.ports),
-            seed: tsc::rdtsc() ^ (index as u64) << 32,
-            ..LedgerConfig::new(self.clock.hz())
-        }
-    }
 }
 
 /// The ledger's level as the configuration has it.
@@ -265,36 +198,35 @@ pub(super) fn level(config: &Config) -> Level {
     }
 }
 
+/// A number that senders cannot guess: the standard library's hash keys come from the kernel's random numbers.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// How much the workers' ledgers measure.
+fn ledger_config(config: &Config, clock: TscClock, stamp_cost_cycles: u64) -> LedgerConfig {
+    LedgerConfig {
+        level: level(config),
+        sample_interval: config.ledger.sample_one_in,
+        stamp_cost_cycles,
+        gap_threshold_cycles: clock.hz() / 1_000_000 * u64::from(config.ledger.gap_us),
+        port_capacity: usize::from(config.limits.ports),
+        seed: tsc::rdtsc(),
+        ..LedgerConfig::new(clock.hz())
+    }
+}
+
 /// How workers poll, as the configuration has it.
 pub(super) fn settings(config: &Config, clock: TscClock) -> Settings {
     Settings {
         burst: usize::from(config.workers.burst),
-        idle: config.workers.idle,
+        idle: match config.workers.idle {
+            config::Idle::Poll => Idle::Poll,
+            config::Idle::Pause => Idle::Pause,
+            config::Idle::Sleep => Idle::Sleep,
+        },
         sleep_max_us: config.workers.sleep_max_us,
         housekeeping_ticks: clock.hz() / 1_000_000 * u64::from(config.workers.housekeeping_us),
     }
-}
-
-/// By worker: its ends of the rings to every other worker, and from every other.
-type Ends = (Vec<Vec<Option<Producer>>>, Vec<Vec<Consumer>>);
-
-/// A ring from every worker to every other.
-fn rings(workers: usize) -> Result<Ends, ControlError> {
-    let mut producers: Vec<Vec<Option<Producer>>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut consumers: Vec<Vec<Consumer>> = (0..workers).map(|_| Vec::new()).collect();
-    for from in 0..workers {
-        for to in 0..workers {
-            let end = if from == to {
-                None
-            } else {
-                let name = format!("weir-{from}-{to}");
-                let (producer, consumer) =
-                    ring::spsc(&name, HANDOFF_SLOTS).map_err(ControlError::dpdk("creating a ring between workers"))?;
-                consumers[to].push(consumer);
-                Some(producer)
-            };
-            producers[from].push(end);
-        }
-    }
-    Ok((producers, consumers))
 }

@@ -14,7 +14,8 @@ use overlay::packet::{Meta, PacketBuf};
 use overlay::reason::DropReason;
 
 use crate::dpdk::{BURST_MAX, Burst, Mbuf};
-use crate::ledger::{Clock, Meter, Row, RowKind, RowSpec};
+pub use crate::ledger::RowKind;
+use crate::ledger::{Clock, Meter, Row, RowSpec};
 
 /// How often a packet may re-enter the graph before it is dropped as `loop`.
 pub const MAX_REENTRIES: u8 = 3;
@@ -65,6 +66,15 @@ pub enum Process<C> {
     /// Takes them out of the burst: keeps them, ends them, or emits them and others. What it leaves in the burst it is
     /// given again after the stages behind it have run.
     Own(fn(&mut C, &mut Burst, &mut Out<'_>)),
+}
+
+impl<C> core::fmt::Debug for Process<C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Each(_) => "Each",
+            Self::Own(_) => "Own",
+        })
+    }
 }
 
 /// One stage, as the registry lists it: its counters, its ledger row and its place in the picture come from here.

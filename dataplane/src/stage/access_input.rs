@@ -9,8 +9,7 @@ use overlay::reason::DropReason;
 
 use super::{Cx, vlan};
 use crate::dpdk::Mbuf;
-use crate::graph::{Edges, Process, Spec};
-use crate::ledger::RowKind;
+use crate::graph::{Edges, Process, RowKind, Spec};
 use crate::tables::{PortEntry, Tables};
 
 const BRIDGE: u8 = 1;

@@ -10,8 +10,7 @@ use overlay::reason::DropReason;
 
 use super::{Cx, bridge, vlan};
 use crate::dpdk::{BURST_MAX, Burst, Mbuf};
-use crate::graph::{Out, Process, Spec};
-use crate::ledger::RowKind;
+use crate::graph::{Out, Process, RowKind, Spec};
 use crate::tables::{Member, NetworkEntry, Tables};
 
 const TX: u8 = 1;

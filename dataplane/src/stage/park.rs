@@ -12,11 +12,10 @@ use overlay::reply;
 
 use super::{Cx, Event};
 use crate::dpdk::{Burst, Mbuf};
-use crate::graph::{Out, Process, Spec};
-use crate::ledger::RowKind;
+use crate::graph::{Out, Process, RowKind, Spec};
 
 /// Packets parked in all, per worker.
-pub const PARKED_MAX: usize = 1024;
+const PARKED_MAX: usize = 1024;
 /// Requests before a next hop is called unreachable.
 const TRIES_MAX: u8 = 3;
 

@@ -7,8 +7,7 @@ use overlay::reason::DropReason;
 
 use super::Cx;
 use crate::dpdk::Mbuf;
-use crate::graph::{Edges, Process, Spec};
-use crate::ledger::RowKind;
+use crate::graph::{Edges, Process, RowKind, Spec};
 
 const TX: u8 = 1;
 

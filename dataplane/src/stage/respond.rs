@@ -11,8 +11,7 @@ use overlay::reply::{self, Discovery};
 use super::suppress::back_to_sender;
 use super::{Cx, Event};
 use crate::dpdk::Mbuf;
-use crate::graph::{Edges, Process, Spec};
-use crate::ledger::RowKind;
+use crate::graph::{Edges, Process, RowKind, Spec};
 
 const TX: u8 = 1;
 const PUNT: u8 = 2;

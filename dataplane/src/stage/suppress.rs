@@ -9,8 +9,7 @@ use overlay::reply::{self, Discovery};
 
 use super::{Cx, bridge, vlan};
 use crate::dpdk::Mbuf;
-use crate::graph::{Edges, Process, Spec};
-use crate::ledger::RowKind;
+use crate::graph::{Edges, Process, RowKind, Spec};
 
 const TX: u8 = 1;
 const BRIDGE: u8 = 2;

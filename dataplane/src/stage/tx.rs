@@ -7,8 +7,7 @@ use overlay::packet::PacketBuf;
 
 use super::Cx;
 use crate::dpdk::Burst;
-use crate::graph::{Out, Process, Spec};
-use crate::ledger::RowKind;
+use crate::graph::{Out, Process, RowKind, Spec};
 
 pub(super) const SPEC: Spec<Cx> = Spec {
     name: "tx",

@@ -10,8 +10,7 @@ use overlay::wire::protocol;
 
 use super::Cx;
 use crate::dpdk::{BURST_MAX, Mbuf};
-use crate::graph::{Edges, Process, Spec};
-use crate::ledger::RowKind;
+use crate::graph::{Edges, Process, RowKind, Spec};
 
 const DECAP: u8 = 1;
 const RESPOND: u8 = 2;

@@ -12,8 +12,7 @@ use overlay::tunnel::vxlan;
 
 use super::Cx;
 use crate::dpdk::Mbuf;
-use crate::graph::{Edges, Process, Spec};
-use crate::ledger::RowKind;
+use crate::graph::{Edges, Process, RowKind, Spec};
 use crate::tables::Tables;
 
 const BRIDGE: u8 = 1;

@@ -4,9 +4,7 @@
 //! A snapshot is replaced as a whole through [`crate::sync::Published`]; identifiers stay with their objects across
 //! snapshots, so that counters carry over.
 
-mod build;
 mod counters;
-mod ids;
 mod limiter;
 mod network;
 mod port;
@@ -22,8 +20,6 @@ use overlay::num::{NetworkId, PortId, TunnelId};
 use overlay::packet::outer::UnderlayParams;
 use overlay::tunnel::vxlan::VxlanReceive;
 
-pub use build::{BuildError, World, build};
-pub use ids::{Fresh, IdMap, Ids, LimitExceeded, Released};
 pub use counters::{Counters, NetworkCounters, PortCounters, Totals, TunnelCounters};
 pub use limiter::Limiter;
 pub use network::{Member, NetworkEntry};

@@ -9,14 +9,19 @@
 //! | `run` | the loop: one round after the other |
 //! | `tx` | the transmit side: buffers, hand-over to other workers |
 //! | `command` | what the control thread may order, and the answers |
+//! | `launch` | making workers and joining them by rings |
 //! | `plan` | which queue belongs to which worker |
 
 mod command;
+mod launch;
 mod plan;
 mod run;
 mod tx;
 
 pub use command::{Command, Mailbox, Orders, Reply, RxSlot, WorkerReport};
+pub use launch::{Launch, LaunchError, Launched, entries};
 pub use plan::{Assignment, plan};
-pub use run::{Settings, Worker};
+pub use run::{Idle, Settings, Worker};
 pub use tx::{TxSide, TxSlot, TxWay};
+
+pub use crate::stage::{Event, Events};

@@ -3,10 +3,8 @@
 //! One round: take what other workers handed over, poll every receive queue and take its burst all the way, send what
 //! is left in the transmit buffers. In between, when it is time, housekeeping; when the epoch has changed, orders.
 
-use std::sync::Arc;
-
 use overlay::num::PortId;
-use overlay::packet::{Checksum, Meta, PacketBuf};
+use overlay::packet::PacketBuf;
 use overlay::reason::DropReason;
 
 use super::command::{Command, Orders, Reply, RxSlot, WorkerReport};
@@ -15,6 +13,7 @@ use crate::dpdk::ring::Consumer;
 use crate::dpdk::{BURST_MAX, Burst};
 use crate::graph::Graph;
 use crate::ledger::{Account, Clock, Level, Meter, Row};
+use crate::port::FaultCounters;
 use crate::stage::{self, Cx};
 use crate::sync::Subscriber;
 use crate::tables::{Counters, Tables};
@@ -22,13 +21,25 @@ use crate::tables::{Counters, Tables};
 /// Empty rounds before the idle ladder's next step.
 const IDLE_ROUNDS: u32 = 64;
 
+/// What a worker does when a round found nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Idle {
+    /// Polls again at once.
+    #[default]
+    Poll,
+    /// A pause instruction between rounds.
+    Pause,
+    /// Sleeps, longer the longer nothing comes.
+    Sleep,
+}
+
 /// How a worker polls.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Most packets taken from a queue at once, 1 to 64.
     pub burst: usize,
     /// What to do when nothing comes.
-    pub idle: crate::config::Idle,
+    pub idle: Idle,
     /// Longest sleep, in microseconds.
     pub sleep_max_us: u32,
     /// Ticks between two housekeeping rounds.
@@ -135,7 +146,7 @@ impl<K: Clock> Worker<K> {
     #[inline]
     fn poll(&mut self, index: usize, single: bool) -> usize {
         let Some(slot) = self.rx.get_mut(index) else { return 0 };
-        if slot.rx.generates() {
+        if slot.rx.is_source() {
             slot.rx.generate(self.cx.now.tsc);
             self.meter.close(Account::Source);
         }
@@ -148,7 +159,7 @@ impl<K: Clock> Worker<K> {
         }
         slot.packets += count as u64;
         let (port, entry) = (slot.port, slot.entry);
-        receive(&mut self.cx.counters, port, &mut self.burst);
+        receive(&mut self.cx.counters, port, &self.burst);
         if sampled {
             self.meter.stage::<true>(Row::RX, count);
             self.graph.enter(entry, &mut self.burst);
@@ -204,12 +215,12 @@ impl<K: Clock> Worker<K> {
     #[inline]
     fn idle(&mut self) {
         match self.settings.idle {
-            crate::config::Idle::Poll => {}
-            crate::config::Idle::Pause => {
+            Idle::Poll => {}
+            Idle::Pause => {
                 core::hint::spin_loop();
                 self.meter.close(Account::Idle);
             }
-            crate::config::Idle::Sleep => self.sleep(),
+            Idle::Sleep => self.sleep(),
         }
     }
 
@@ -241,7 +252,8 @@ impl<K: Clock> Worker<K> {
             Command::AddRx(slot) => self.rx.push(*slot),
             Command::RemoveRx(port) => {
                 while let Some(index) = self.rx.iter().position(|slot| slot.port == port) {
-                    self.orders.answer(Reply::Rx(Box::new(self.rx.swap_remove(index))));
+                    let slot = self.rx.swap_remove(index);
+                    self.give_back(slot);
                 }
             }
             Command::SetTx(port, way) => {
@@ -272,17 +284,29 @@ impl<K: Clock> Worker<K> {
         }
     }
 
+    /// Gives a queue back; what a fault port did on it stays counted, and what it still holds is gone with it.
+    fn give_back(&mut self, slot: RxSlot) {
+        if let Some(faults) = slot.rx.fault_counters() {
+            fold_rx(&mut self.cx.counters, slot.port, &faults, true);
+        }
+        self.orders.answer(Reply::Rx(Box::new(slot)));
+    }
+
     fn report(&mut self, report: &mut WorkerReport) {
-        self.cx.counters.totals.held = (self.cx.tx.held() + self.cx.parked.len()) as u64 + self.held_by_ports();
+        self.cx.counters.totals.held = (self.cx.tx.held() + self.cx.parked.len()) as u64;
         report.counters.copy_from(&self.cx.counters);
+        for slot in &self.rx {
+            if let Some(faults) = slot.rx.fault_counters() {
+                fold_rx(&mut report.counters, slot.port, &faults, false);
+            }
+        }
+        if let Some(side) = tx_side(&mut self.cx.tx) {
+            side.fold_faults(&mut report.counters);
+        }
         report.ledger.copy_from(&self.meter.ledger);
         report.queues.clear();
         report.queues.extend(self.rx.iter().map(|slot| (slot.port, slot.queue, slot.packets, slot.empty_polls)));
         report.tsc = self.meter.now();
-    }
-
-    fn held_by_ports(&self) -> u64 {
-        0
     }
 
     /// The end: what waits is counted and freed, what is buffered is sent if its port takes it.
@@ -298,6 +322,14 @@ impl<K: Clock> Worker<K> {
                 drop_burst(&mut self.cx.counters, &mut self.burst);
             }
         }
+        if let Some(side) = tx_side(&mut self.cx.tx) {
+            for (port, way) in side.take_all(&mut self.cx.counters) {
+                self.orders.answer(Reply::Tx(port, way));
+            }
+        }
+        while let Some(slot) = self.rx.pop() {
+            self.give_back(slot);
+        }
         while let Some(command) = self.orders.next() {
             if let Command::Report(mut report) = command {
                 self.report(&mut report);
@@ -309,20 +341,24 @@ impl<K: Clock> Worker<K> {
     }
 }
 
-/// Counts a burst in and gives each packet its ingress.
+/// Counts a burst in.
 #[inline]
-fn receive(counters: &mut Counters, port: PortId, burst: &mut Burst) {
-    let mut octets = 0;
-    for packet in burst.as_mut_slice() {
-        octets += packet.packet_octets() as u64;
-        packet.meta_mut().ingress = port;
-    }
+fn receive(counters: &mut Counters, port: PortId, burst: &Burst) {
+    let octets: u64 = burst.as_slice().iter().map(|packet| packet.packet_octets() as u64).sum();
     let count = burst.len() as u64;
     counters.totals.rx += count;
     if let Some(counted) = counters.ports.get_mut(port.index()) {
         counted.rx_packets += count;
         counted.rx_octets += octets;
     }
+}
+
+/// Adds what a fault port did on receive to the conservation law's terms: it took more than it gave, lost and held back
+/// some, and made copies. With `closing`, what it holds is lost too.
+fn fold_rx(counters: &mut Counters, port: PortId, faults: &FaultCounters, closing: bool) {
+    let (lost, held, duplicated) = (faults.lost, faults.held, faults.duplicated);
+    counters.totals.rx = (counters.totals.rx + lost + held).wrapping_sub(duplicated);
+    super::tx::fold_common(counters, port, faults, closing);
 }
 
 /// Counts every packet of the burst as lost at shutdown and frees it.

@@ -11,7 +11,7 @@ use overlay::reason::DropReason;
 
 use crate::dpdk::ring::Producer;
 use crate::dpdk::{BURST_MAX, Burst, Mbuf};
-use crate::port::PortTx;
+use crate::port::{FaultCounters, PortTx};
 use crate::stage::Transmit;
 use crate::tables::Counters;
 
@@ -80,12 +80,36 @@ impl TxSide {
             if let TxWay::Own(slot) = current {
                 slot.flush(port, counters);
                 drop_all(&mut slot.buffer, port, DropReason::Shutdown, counters);
+                if let Some(faults) = slot.tx.fault_counters() {
+                    fold_tx(counters, port, &faults, true);
+                }
                 slot.dirty = false;
                 self.dirty.retain(|other| *other != port);
             }
             core::mem::swap(current, &mut *way);
         }
         way
+    }
+
+    /// Adds what fault ports did on transmit to a report.
+    pub(super) fn fold_faults(&self, counters: &mut Counters) {
+        for (port, way) in (0..).map(PortId).zip(&*self.ways) {
+            if let TxWay::Own(slot) = way
+                && let Some(faults) = slot.tx.fault_counters()
+            {
+                fold_tx(counters, port, &faults, false);
+            }
+        }
+    }
+
+    /// Takes all ways away, as [`TxSide::set`] does for one, and counts what waits for other workers as `shutdown`.
+    pub(super) fn take_all(&mut self, counters: &mut Counters) -> Vec<(PortId, Box<TxWay>)> {
+        for handoff in self.rings.iter_mut().flatten() {
+            drop_all(&mut handoff.buffer, PortId::NONE, DropReason::Shutdown, counters);
+        }
+        let used = |way: &TxWay| matches!(way, TxWay::Own(_));
+        let ports: Vec<_> = (0..).zip(&*self.ways).filter(|(_, way)| used(way)).map(|(id, _)| PortId(id)).collect();
+        ports.into_iter().map(|port| (port, self.set(port, Box::new(TxWay::None), counters))).collect()
     }
 }
 
@@ -94,7 +118,7 @@ impl Transmit for TxSide {
     fn send(&mut self, egress: PortId, burst: &mut Burst, counters: &mut Counters) {
         match self.ways.get_mut(egress.index()) {
             Some(TxWay::Own(slot)) => {
-                if !slot.tx.caps().partial_checksum {
+                if !slot.tx.caps().takes_partial() {
                     finish_checksums(burst, egress, counters);
                 }
                 if burst.len() > slot.buffer.room() {
@@ -169,7 +193,7 @@ impl TxSlot {
         let sent = self.tx.tx(&mut self.buffer);
         if !self.buffer.is_empty() {
             octets -= self.buffer.as_slice().iter().map(|packet| packet.packet_octets() as u64).sum::<u64>();
-            if !self.tx.is_up() {
+            if !self.tx.connected() {
                 drop_all(&mut self.buffer, port, DropReason::PortDown, counters);
             }
         }
@@ -195,7 +219,7 @@ impl TxSlot {
     /// What did not fit although the port was asked: the receiver is slower than the traffic.
     #[cold]
     fn overflow(&mut self, port: PortId, burst: &mut Burst, counters: &mut Counters) {
-        let reason = if self.tx.is_up() { DropReason::TxFull } else { DropReason::PortDown };
+        let reason = if self.tx.connected() { DropReason::TxFull } else { DropReason::PortDown };
         drop_all(burst, port, reason, counters);
     }
 }
@@ -213,6 +237,25 @@ impl Handoff {
     fn flush(&mut self, counters: &mut Counters) {
         counters.totals.handed_over += self.ring.push(&mut self.buffer) as u64;
         drop_all(&mut self.buffer, PortId::NONE, DropReason::HandoffFull, counters);
+    }
+}
+
+/// Adds what a fault port did on transmit to the conservation law's terms: it counted as sent what it lost or holds, and
+/// sent copies. With `closing`, what it holds is lost too.
+fn fold_tx(counters: &mut Counters, port: PortId, faults: &FaultCounters, closing: bool) {
+    let (lost, held, duplicated) = (faults.lost, faults.held, faults.duplicated);
+    counters.totals.tx = (counters.totals.tx + duplicated).wrapping_sub(lost + held);
+    fold_common(counters, port, faults, closing);
+}
+
+/// What both directions of a fault port have in common.
+pub(super) fn fold_common(counters: &mut Counters, port: PortId, faults: &FaultCounters, closing: bool) {
+    counters.totals.created += faults.duplicated;
+    counters.drop(port, DropReason::FaultInjected, faults.lost);
+    if closing {
+        counters.drop(port, DropReason::Shutdown, faults.held);
+    } else {
+        counters.totals.held += faults.held;
     }
 }
 

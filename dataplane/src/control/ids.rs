@@ -12,7 +12,7 @@ use crate::config::{Config, Limits, Name};
 
 /// Identifiers of one kind.
 #[derive(Clone, Debug)]
-pub struct IdMap<K> {
+pub(super) struct IdMap<K> {
     ids: HashMap<K, u16>,
     free: Vec<u16>,
 }
@@ -23,7 +23,7 @@ impl<K: Eq + Hash + Clone> IdMap<K> {
     }
 
     /// The identifier of `key`, if it has one.
-    pub fn get<Q: ?Sized + Eq + Hash>(&self, key: &Q) -> Option<u16>
+    pub(super) fn get<Q: ?Sized + Eq + Hash>(&self, key: &Q) -> Option<u16>
     where
         K: std::borrow::Borrow<Q>,
     {
@@ -55,7 +55,7 @@ impl<K: Eq + Hash + Clone> IdMap<K> {
     }
 
     /// All keys and their identifiers.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, u16)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, u16)> {
         self.ids.iter().map(|(key, id)| (key, *id))
     }
 }
@@ -72,7 +72,7 @@ pub struct LimitExceeded {
 
 /// Identifiers that were given out for the first time, or again: what was counted under them belongs to another.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Fresh {
+pub(super) struct Fresh {
     /// New ports.
     pub ports: Vec<PortId>,
     /// New networks.
@@ -83,7 +83,7 @@ pub struct Fresh {
 
 /// Identifiers that nobody uses any more.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Released {
+pub(super) struct Released {
     /// Ports that went.
     pub ports: Vec<PortId>,
     /// Networks that went.
@@ -94,7 +94,7 @@ pub struct Released {
 
 /// All identifiers in use.
 #[derive(Clone, Debug)]
-pub struct Ids {
+pub(super) struct Ids {
     /// By the port's name.
     pub ports: IdMap<Name>,
     /// By the network's name.
@@ -108,7 +108,7 @@ pub struct Ids {
 
 impl Ids {
     /// None in use.
-    pub fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
             ports: IdMap::new(limits.ports),
             networks: IdMap::new(limits.networks),
@@ -122,7 +122,7 @@ impl Ids {
     ///
     /// # Errors
     /// When a limit is reached.
-    pub fn assign(&mut self, config: &Config) -> Result<Fresh, LimitExceeded> {
+    pub(super) fn assign(&mut self, config: &Config) -> Result<Fresh, LimitExceeded> {
         let limits = self.limits;
         let mut fresh = Fresh::default();
         for name in config.ports.keys() {
@@ -144,7 +144,7 @@ impl Ids {
     }
 
     /// Takes back what `config` does not name any more.
-    pub fn release(&mut self, config: &Config) -> Released {
+    pub(super) fn release(&mut self, config: &Config) -> Released {
         let wanted = |vtep: &IpAddr| config.networks.values().any(|network| network.vteps.contains(vtep));
         let ports = self.ports.retain(|name| config.ports.contains_key(name));
         Released {
@@ -155,32 +155,32 @@ impl Ids {
     }
 
     /// The port's identifier, or `NONE`.
-    pub fn port(&self, name: &str) -> PortId {
+    pub(super) fn port(&self, name: &str) -> PortId {
         self.ports.get(name).map_or(PortId::NONE, PortId)
     }
 
     /// The network's identifier, or `NONE`.
-    pub fn network(&self, name: &str) -> NetworkId {
+    pub(super) fn network(&self, name: &str) -> NetworkId {
         self.networks.get(name).map_or(NetworkId::NONE, NetworkId)
     }
 
     /// The tunnel's identifier, or `NONE`.
-    pub fn tunnel(&self, remote: IpAddr) -> TunnelId {
+    pub(super) fn tunnel(&self, remote: IpAddr) -> TunnelId {
         self.tunnels.get(&remote).map_or(TunnelId::NONE, TunnelId)
     }
 
     /// The name of the port with this identifier.
-    pub fn port_name(&self, id: PortId) -> Option<&Name> {
+    pub(super) fn port_name(&self, id: PortId) -> Option<&Name> {
         self.ports.iter().find(|(_, other)| *other == id.0).map(|(name, _)| name)
     }
 
     /// The name of the network with this identifier.
-    pub fn network_name(&self, id: NetworkId) -> Option<&Name> {
+    pub(super) fn network_name(&self, id: NetworkId) -> Option<&Name> {
         self.networks.iter().find(|(_, other)| *other == id.0).map(|(name, _)| name)
     }
 
     /// The address of the tunnel with this identifier.
-    pub fn tunnel_address(&self, id: TunnelId) -> Option<IpAddr> {
+    pub(super) fn tunnel_address(&self, id: TunnelId) -> Option<IpAddr> {
         self.tunnels.iter().find(|(_, other)| *other == id.0).map(|(address, _)| *address)
     }
 }

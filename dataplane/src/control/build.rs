@@ -13,8 +13,9 @@ use overlay::packet::outer::{LocalAddresses, UnderlayParams};
 use overlay::tunnel::outer::{Dscp, Outer};
 use overlay::tunnel::vxlan::{VxlanEncap, VxlanParams, VxlanReceive};
 
-use super::{Ids, Member, NeighbourEntry, NetworkEntry, PortEntry, Role, Tables, TunnelEntry};
+use super::ids::Ids;
 use crate::config::{self, Config, Port, Uplink, Workers};
+use crate::tables::{Member, NeighbourEntry, NetworkEntry, PortEntry, Role, Tables, TunnelEntry};
 
 /// Octets of an Ethernet header, and of an 802.1Q tag.
 const ETHERNET_OCTETS: u32 = 14;
@@ -41,7 +42,7 @@ pub enum BuildError {
 
 /// What the running system adds to the configuration.
 #[derive(Debug)]
-pub struct World<'a> {
+pub(super) struct World<'a> {
     /// The MAC address that each port turned out to have.
     pub macs: &'a HashMap<PortId, MacAddr>,
     /// The shared table of MAC addresses.
@@ -54,7 +55,7 @@ pub struct World<'a> {
 ///
 /// # Errors
 /// See [`BuildError`].
-pub fn build(config: &Config, ids: &mut Ids, world: &World<'_>) -> Result<Tables, BuildError> {
+pub(super) fn build(config: &Config, ids: &mut Ids, world: &World<'_>) -> Result<Tables, BuildError> {
     let limits = config.limits;
     let mut ports = vec![PortEntry::default(); usize::from(limits.ports)];
     for port in config.ports.values() {
