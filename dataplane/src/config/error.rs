@@ -107,12 +107,12 @@ impl<'a> Report<'a> {
 
     /// Notes an error at `span` (octets of the text) or about the whole file.
     pub(super) fn error(&mut self, code: &'static str, span: Option<Range<usize>>, message: &str, help: &str) {
-        self.add(Severity::Error, code, span.as_ref(), message, help);
+        self.add(Severity::Error, code, span, message, help);
     }
 
     /// Notes a warning.
     pub(super) fn warn(&mut self, code: &'static str, span: Option<Range<usize>>, message: &str, help: &str) {
-        self.add(Severity::Warning, code, span.as_ref(), message, help);
+        self.add(Severity::Warning, code, span, message, help);
     }
 
     /// Where a place is, as `line N`, for messages about two places.
@@ -131,9 +131,9 @@ impl<'a> Report<'a> {
         self.found
     }
 
-    fn add(&mut self, severity: Severity, code: &'static str, span: Option<&Range<usize>>, message: &str, help: &str) {
+    fn add(&mut self, severity: Severity, code: &'static str, span: Option<Range<usize>>, message: &str, help: &str) {
         let (line, column, source_line, width) = match span {
-            Some(span) => self.place(span),
+            Some(span) => self.place(&span),
             None => (0, 0, String::new(), 0),
         };
         let (file, message, help) = (self.file.to_owned(), message.to_owned(), help.to_owned());

@@ -238,7 +238,7 @@ pub struct Port {
     /// Its name: letters, digits, `.`, `_`, `-`; at most 32.
     #[schemars(required)]
     pub name: Text,
-    /// The device: `tap:NAME[@NETNS]`, `vhost-user:PATH[,client]`, `af-packet:IFACE`, `af-xdp:IFACE`, `memif:…`, `pcap:IN[,OUT]`, `ring:NAME`, `null`, `source`, a PCI address, or a DPDK device with its arguments.
+    /// The device: `vhost-user:PATH[,client]`, `tap:NAME[@NETNS]`, `af-packet:IFACE`, `af-xdp:IFACE`, `memif:PATH`, `virtio-user:PATH`, `pcap:[IN][,OUT]`, `null`, `ring[:NAME]`, `source:…`, a PCI address, or `net_DRIVER…` with DPDK arguments.
     #[schemars(required)]
     pub device: Text,
     /// What it is for: `uplink`, `container` or `host`.

@@ -2,9 +2,9 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`file`] | what the user typed, with places; its docs are the schema's descriptions |
-//! | `parse` | text to [`file::File`], every mistake of shape at once |
-//! | `resolve` | [`file::File`] to [`Config`]: defaults, ranges, names, cross-checks |
+//! | [`file`](mod@file) | what the user typed, with places; its docs are the schema's descriptions |
+//! | `parse` | text to [`File`](file::File), every mistake of shape at once |
+//! | `resolve` | [`File`](file::File) to [`Config`]: defaults, ranges, names, cross-checks |
 //! | [`machine`] | what only this machine can answer: do the CPUs exist |
 //! | [`model`] | [`Config`]: resolved, plain data |
 //! | [`error`] | [`Diagnostic`]: what is wrong, where, what to do |
@@ -25,6 +25,7 @@ pub mod error;
 pub mod file;
 pub mod machine;
 pub mod model;
+mod name;
 mod parse;
 mod resolve;
 pub mod schema;

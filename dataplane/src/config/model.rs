@@ -1,66 +1,19 @@
 //! The resolved configuration: every default filled in, every name known to exist, every cross-check passed.
 //!
-//! Plain data. Ports and networks are named, not numbered: the dense identifiers of the packet path are given out by the
-//! controller and survive a change of the file, which positions in a list would not. Field names are the keys of the file
+//! Plain data. Ports and networks are named, not numbered: the controller gives out the packet path's dense identifiers, and
+//! they survive a change of the file. Field names are the keys of the file
 //! (units in the name), so that the JSON form of a [`Config`] reads like the file.
 
-use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use ipnet::IpNet;
 use overlay::num::{MacAddr, Vni};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The name of a port or a network: 1 to 32 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Name(#[serde(serialize_with = "serialize_arc")] Arc<str>);
-
-fn serialize_arc<S: serde::Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text)
-}
-
-impl Name {
-    /// The longest name, in octets.
-    pub const MAX_OCTETS: usize = 32;
-
-    /// `None` when `text` is not a name.
-    pub fn new_checked(text: &str) -> Option<Self> {
-        let letters = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        let good = text.len() <= Self::MAX_OCTETS
-            && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
-            && text.bytes().all(letters);
-        good.then(|| Self(Arc::from(text)))
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Borrow<str> for Name {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
+pub use super::name::Name;
 
 /// Everything that weir is told, checked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -371,6 +324,19 @@ pub struct PortSettings {
     pub queue_workers: Option<Vec<u16>>,
     /// Faults to inject, for measuring.
     pub fault: Option<Fault>,
+}
+
+impl PortSettings {
+    /// The device as the port module reads it: with the faults, if any, before it (`fault:loss=0.01,…;DEVICE`).
+    pub fn device_text(&self) -> String {
+        match &self.fault {
+            None => self.device.clone(),
+            Some(Fault { loss, duplicate, reorder, delay_us, seed }) => format!(
+                "fault:loss={loss},duplicate={duplicate},reorder={reorder},delay_us={delay_us},seed={seed};{}",
+                self.device
+            ),
+        }
+    }
 }
 
 /// What a port is for.

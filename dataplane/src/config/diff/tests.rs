@@ -183,8 +183,12 @@ fn any_config() -> impl Strategy<Value = Config> {
         (1_u16..3, 1_u32..3, 1_u8..3, 0_u32..2),
     )
         .prop_map(|(mut ports, mut networks, (burst, sample_one_in, ttl, rate_limit_pps))| {
-            ports.iter_mut().for_each(|(name, port)| port.name = name.clone());
-            networks.iter_mut().for_each(|(name, network)| network.name = name.clone());
+            for (name, port) in &mut ports {
+                port.name = name.clone();
+            }
+            for (name, network) in &mut networks {
+                network.name = name.clone();
+            }
             Config {
                 workers: Workers { burst, ..Workers::default() },
                 ledger: Ledger { sample_one_in, ..Ledger::default() },

@@ -187,13 +187,11 @@ impl Resolver<'_, '_> {
     fn devices(&mut self, file: &File) {
         let mut seen: Vec<(&str, &At<String>)> = Vec::new();
         for at in file.port.iter().filter_map(|p| p.value.device.as_ref()) {
+            let device = bare_device(&at.value);
             // Of a vhost-user device only the socket counts, not the options behind it.
-            let device = if at.value.starts_with("vhost-user:") {
-                at.value.split(',').next().unwrap_or_default()
-            } else {
-                &at.value
-            };
-            let shared = ["null", "source", "pcap:"].iter().any(|kind| device.starts_with(kind));
+            let device =
+                if device.starts_with("vhost-user:") { device.split(',').next().unwrap_or_default() } else { device };
+            let shared = device == "ring" || ["null", "source", "pcap:"].iter().any(|kind| device.starts_with(kind));
             if let Some((_, first)) = seen.iter().find(|(known, _)| *known == device && !shared) {
                 let found =
                     format!("device \"{device}\" is already that of another port ({})", self.report.line(&first.span));
@@ -398,6 +396,11 @@ impl Resolver<'_, '_> {
     }
 }
 
+/// What is opened in the end, behind the decorators that a device text may begin with (`fault:…;DEVICE`).
+fn bare_device(text: &str) -> &str {
+    text.rsplit(';').next().unwrap_or(text)
+}
+
 /// The most mbufs that can be out of the pool at once: descriptors of ethdev queues, bursts under way, workers' caches.
 fn mbufs_needed(config: &Config) -> u64 {
     let workers = config.workers.cores.len() as u64;
@@ -405,7 +408,8 @@ fn mbufs_needed(config: &Config) -> u64 {
     let of_port = |port: &Port| {
         let queues = u64::from(port.settings.rx_queues) + u64::from(port.settings.tx_queues);
         // The rings of a vhost-user device hold the peer's memory, not ours; null and source have no rings.
-        let ringless = ["vhost-user:", "null", "source"].iter().any(|kind| port.settings.device.starts_with(kind));
+        let ringless =
+            ["vhost-user:", "null", "source"].iter().any(|kind| bare_device(&port.settings.device).starts_with(kind));
         queues * if ringless { burst } else { DESCRIPTORS }
     };
     // A cache overflows at one and a half times its size (rte_mempool).

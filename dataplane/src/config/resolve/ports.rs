@@ -19,6 +19,12 @@ impl Resolver<'_, '_> {
             let path = format!("port[{i}]");
             let place = At { value: (), span: at.span.clone() };
             let t = &at.value;
+            if let (Some(device), Some(fault)) = (&t.device, &t.fault)
+                && device.value.starts_with("fault:")
+            {
+                let found = "faults are said twice, in `device` and in `fault`";
+                self.report.error("fault-twice", Some(fault.span.clone()), found, "keep one of the two");
+            }
             let name = self.required(t.name.as_ref(), &path, "name", &place).and_then(|n| self.name(n));
             let device = self.required(t.device.as_ref(), &path, "device", &place).map(|d| self.device(d));
             let role = self.required(t.role.as_ref(), &path, "role", &place).map(|r| r.value);

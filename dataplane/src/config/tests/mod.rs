@@ -103,7 +103,7 @@ fn networks() {
 fn bindings_and_static_macs() {
     let with = |line: &str, rest: &str| format!("{}{rest}", GOOD.replace("vni = 100", &format!("vni = 100\n{line}")));
     let bad = |code: &str, line: &str, words: &[&str]| {
-        expect(Severity::Error, code, &with(line, &port("network = \"blue\"")), words)
+        expect(Severity::Error, code, &with(line, &port("network = \"blue\"")), words);
     };
     let a = r#"{ address = "10.0.0.2", mac = "02:00:00:00:00:01" }"#;
     bad(
@@ -199,6 +199,11 @@ fn every_port() {
         &port("network = \"blue\"").replace("\"tap:c1\"", "⟦\"tap:u0\"⟧"),
         &["that of another port (line 9)"],
     );
+    error(
+        "device-twice",
+        &port("network = \"blue\"").replace("\"tap:c1\"", "⟦\"fault:loss=0.1;tap:u0\"⟧"),
+        &["\"tap:u0\" is already"],
+    );
     error("device", &port("network = \"blue\"").replace("\"tap:c1\"", "⟦\"\"⟧"), &["`device` is empty"]);
     error(
         "device",
@@ -214,6 +219,17 @@ fn every_port() {
         let without: Vec<&str> = text.lines().filter(line).collect();
         error("missing", &without.join("\n"), &[&format!("`{key}` is missing")]);
     }
+}
+
+#[test]
+fn faults_go_before_the_device() {
+    let text = port("network = \"blue\"\nfault = { loss = 0.25, seed = 9 }");
+    let config = Config::parse(&format!("{GOOD}{text}"), "t.toml").unwrap();
+    let wanted = "fault:loss=0.25,duplicate=0,reorder=0,delay_us=0,seed=9;tap:c1";
+    assert_eq!(config.ports["c1"].settings.device_text(), wanted);
+    assert_eq!(config.ports["up0"].settings.device_text(), "tap:u0");
+    let twice = port("network = \"blue\"\nfault = ⟦{ loss = 0.25 }⟧").replace("tap:c1", "fault:loss=0.1;tap:c1");
+    error("fault-twice", &twice, &["keep one of the two"]);
 }
 
 #[test]
