@@ -11,13 +11,18 @@ use std::path::{Path, PathBuf};
 
 #[path = "../fuzz/checks/layout.rs"]
 mod layout;
+#[path = "../fuzz/checks/reply.rs"]
+mod reply;
+#[path = "../fuzz/checks/vxlan_pop.rs"]
+mod vxlan_pop;
 #[path = "../fuzz/checks/wire.rs"]
 mod wire;
 
 /// A target's name and what it does with its input.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: &[Target] = &[("layout", layout::run), ("wire", wire::run)];
+const TARGETS: &[Target] =
+    &[("layout", layout::run), ("reply", reply::run), ("vxlan_pop", vxlan_pop::run), ("wire", wire::run)];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(name)

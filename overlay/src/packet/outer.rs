@@ -90,7 +90,7 @@ fn vxlan_over_ipv4(head: &[u8], packet_octets: usize, params: &UnderlayParams) -
     let udp_octets = u16::from_be_bytes([f[38], f[39]]);
     // EtherType, version, header length; unfragmented (DF and the reserved bit may be set); UDP; its port.
     let expected = [type_high, type_low, version_ihl] == [0x08, 0x00, 0x45]
-        && u16::from_be_bytes([f[20], f[21]]) & 0x3fff == 0
+        && [f[20] & 0x3f, f[21]] == [0, 0]
         && f[23] == protocol::UDP
         && u16::from_be_bytes([f[36], f[37]]) == params.udp_port;
     if !expected

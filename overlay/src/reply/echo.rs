@@ -62,9 +62,9 @@ pub fn echo_reply<P: PacketBuf>(packet: &mut P, ip: &IpLayout) -> Result<bool, D
         return Err(DropReason::SourceMacMulticast);
     }
     if ip.version == 4 {
-        reply_v4(rest)?
+        reply_v4(rest)?;
     } else {
-        reply_v6(rest)?
+        reply_v6(rest)?;
     }
     swap(packet.head_mut(), from, to)?;
     packet.meta_mut().flow_hash = 0;

@@ -3,7 +3,6 @@
 use super::*;
 use crate::num::MacAddr;
 use crate::num::Vni;
-use crate::packet::PacketBuf;
 use crate::packet::VecBuf;
 use crate::tunnel::outer::Outer;
 use crate::tunnel::vxlan::{VxlanEncap, VxlanParams};

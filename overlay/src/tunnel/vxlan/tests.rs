@@ -54,10 +54,10 @@ fn found(packet: &VecBuf) -> OuterUdp {
     }
 }
 
-fn popped(octets: &[u8], params: &VxlanReceive) -> Result<VecBuf, DropReason> {
+fn popped(octets: &[u8], params: VxlanReceive) -> Result<VecBuf, DropReason> {
     let mut packet = VecBuf::from_octets(octets);
     let outer = found(&packet);
-    pop(&mut packet, &outer, params).map(|_| packet)
+    pop(&mut packet, &outer, &params).map(|_| packet)
 }
 
 #[test]
@@ -148,27 +148,27 @@ fn each_receive_check_refuses_by_its_name() {
         octets[at] = to;
         octets
     };
-    assert_eq!(popped(&changed(42, 0xf7), &strict).unwrap_err(), DropReason::VxlanFlags);
+    assert_eq!(popped(&changed(42, 0xf7), strict).unwrap_err(), DropReason::VxlanFlags);
     // RFC 7348 § 5: the other flags "MUST be set to zero on transmission and ignored on receipt".
-    assert!(popped(&changed(42, 0xff), &strict).is_ok());
-    assert!(popped(&changed(49, 0xff), &strict).is_ok(), "reserved octet after the VNI");
+    assert!(popped(&changed(42, 0xff), strict).is_ok());
+    assert!(popped(&changed(49, 0xff), strict).is_ok(), "reserved octet after the VNI");
     let mut spoiled = good.clone();
     *spoiled.last_mut().unwrap() ^= 1;
-    assert_eq!(popped(&spoiled, &strict).unwrap_err(), DropReason::UdpChecksum);
-    assert!(popped(&spoiled, &VxlanReceive { verify_checksum: false, ..strict }).is_ok());
+    assert_eq!(popped(&spoiled, strict).unwrap_err(), DropReason::UdpChecksum);
+    assert!(popped(&spoiled, VxlanReceive { verify_checksum: false, ..strict }).is_ok());
 
     let mut tagged = zero.clone();
     tagged[62..64].copy_from_slice(&[0x81, 0x00]);
-    assert_eq!(popped(&tagged, &strict).unwrap_err(), DropReason::VxlanInnerVlan);
-    assert!(popped(&tagged, &VxlanReceive { allow_inner_vlan: true, ..strict }).is_ok());
+    assert_eq!(popped(&tagged, strict).unwrap_err(), DropReason::VxlanInnerVlan);
+    assert!(popped(&tagged, VxlanReceive { allow_inner_vlan: true, ..strict }).is_ok());
 
     let v6 = octets(golden::OUTER_V6_FIXED);
-    assert_eq!(popped(&v6, &strict).unwrap_err(), DropReason::UdpZeroChecksum6);
-    assert!(popped(&v6, &VxlanReceive { accept_zero_checksum_ipv6: true, ..strict }).is_ok());
+    assert_eq!(popped(&v6, strict).unwrap_err(), DropReason::UdpZeroChecksum6);
+    assert!(popped(&v6, VxlanReceive { accept_zero_checksum_ipv6: true, ..strict }).is_ok());
 
     let short = pushed(outer(false), &[0; 13]);
-    assert_eq!(popped(&short, &strict).unwrap_err(), DropReason::VxlanInnerTruncated);
-    assert!(popped(&pushed(outer(false), &[0; 14]), &strict).is_ok());
+    assert_eq!(popped(&short, strict).unwrap_err(), DropReason::VxlanInnerTruncated);
+    assert!(popped(&pushed(outer(false), &[0; 14]), strict).is_ok());
 
     // The frame's first segment ends within the inner Ethernet header.
     let mut split = VecBuf::with_segments(&[&zero[..60], &zero[60..]]);
@@ -185,7 +185,7 @@ fn padding_behind_the_datagram_is_cut() {
     let inner = octets(golden::INNER_V4);
     let mut padded = octets(golden::OUTER_V4_CHECKSUM);
     padded.extend([0xee; 9]);
-    assert_eq!(popped(&padded, &VxlanReceive::default()).unwrap().octets(), inner);
+    assert_eq!(popped(&padded, VxlanReceive::default()).unwrap().octets(), inner);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn the_outer_ecn_field_reaches_the_inner_header() {
                         frame.splice(12..12, tag.iter().copied());
                         frame
                     });
-                let got = popped(&octets, &params);
+                let got = popped(&octets, params);
                 assert_eq!(got.map(|packet| packet.octets()), expected.ok_or(DropReason::EcnIllegal));
             }
         }
@@ -291,7 +291,7 @@ proptest! {
         frame.extend(&payload);
         let vni = Vni::from_low_bits(vni);
         let dscp = fixed.map_or(Dscp::Copy, Dscp::Fixed);
-        let outer = Outer { udp_checksum, dscp, ..outer(ipv6) };
+        let outer = Outer { dscp, udp_checksum, ..outer(ipv6) };
         let mut packet = segments(&frame, cuts);
         encap(outer).push(&mut packet, vni, NEXT_HOP, hash).unwrap();
         let wire = packet.octets();
@@ -337,7 +337,7 @@ proptest! {
         let kept = &octets[..=keep.index(octets.len())];
         let (first, second) = kept.split_at(head.index(kept.len() + 1));
         let mut packet = VecBuf::with_segments(&[first, second]);
-        let params = VxlanReceive { accept_zero_checksum_ipv6: true, allow_inner_vlan: true, verify_checksum: false };
+        let params = VxlanReceive { verify_checksum: false, accept_zero_checksum_ipv6: true, allow_inner_vlan: true };
         if let Ok(Arrival::Vxlan(outer)) = classify(packet.head(), packet.packet_octets(), &underlay()) {
             let before = packet.octets();
             if pop(&mut packet, &outer, &params).is_ok() {
