@@ -44,6 +44,6 @@ fn the_release_is_at_least_the_oldest_that_is_supported() {
     let mut parts = dpdk::DPDK_VERSION.split('.').map(|part| part.parse::<u32>().unwrap());
     let found = (parts.next().unwrap(), parts.next().unwrap());
     assert!(found >= (22, 11), "{}", dpdk::DPDK_VERSION);
-    assert!(cfg!(dpdk_ge_2211));
+    assert_eq!(cfg!(dpdk_ge_2303), found >= (23, 3));
     assert_eq!(cfg!(dpdk_ge_2311), found >= (23, 11));
 }

@@ -98,8 +98,14 @@ pub enum EalError {
     },
 }
 
-fn details(log: &[String]) -> String {
-    log.iter().map(|line| format!("\n  eal: {line}")).collect()
+/// Log lines as the tail of an error message.
+pub(super) fn details(log: &[String]) -> String {
+    let mut text = String::new();
+    for line in log {
+        text.push_str("\n  eal: ");
+        text.push_str(line);
+    }
+    text
 }
 
 impl EalArgs {
@@ -134,14 +140,12 @@ impl EalArgs {
             main = allowed;
         }
 
-        let mut lcores = format!("0@({})", main.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
-        for (index, cpu) in self.worker_cpus.iter().enumerate() {
-            lcores.push_str(&format!(",{}@{cpu}", index + 1));
-        }
+        let mut lcores = vec![format!("0@({})", main.iter().map(u32::to_string).collect::<Vec<_>>().join(","))];
+        lcores.extend((1..).zip(&self.worker_cpus).map(|(lcore, cpu): (u32, _)| format!("{lcore}@{cpu}")));
         let mut args = vec![
             "weir".into(),
             "--lcores".into(),
-            lcores,
+            lcores.join(","),
             "--main-lcore".into(),
             "0".into(),
             format!("--file-prefix={}", self.file_prefix),
@@ -205,9 +209,10 @@ impl Eal {
         // EAL permutes the array and keeps pointers into the texts: both stay for the life of the process.
         let mut pointers: Vec<*mut std::ffi::c_char> = arguments.into_iter().map(CString::into_raw).collect();
         pointers.push(std::ptr::null_mut());
+        let count = i32::try_from(pointers.len() - 1).unwrap_or(i32::MAX);
         let argv: &'static mut [*mut std::ffi::c_char] = Vec::leak(pointers);
-        // SAFETY: argv holds `len - 1` NUL-terminated texts and a null, all of static life.
-        let answer = unsafe { sys::rte_eal_init(argv.len() as i32 - 1, argv.as_mut_ptr()) };
+        // SAFETY: argv holds `count` NUL-terminated texts and a null, all of static life.
+        let answer = unsafe { sys::rte_eal_init(count, argv.as_mut_ptr()) };
         if answer < 0 {
             let errno = Errno::last();
             return Err(EalError::Init { errno, remedy: remedy(errno), log: log::take_recent() });

@@ -272,9 +272,8 @@ impl Device {
         // SAFETY: the port is valid and configured.
         let answer = unsafe { sys::rte_eth_dev_set_mtu(self.port, mtu) };
         match -answer {
-            0 => Ok(()),
             // Drivers without the notion of an MTU take any frame that fits their buffers.
-            libc::ENOTSUP => Ok(()),
+            0 | libc::ENOTSUP => Ok(()),
             libc::EINVAL => {
                 let why = format!("an MTU of {mtu} octets is out of the range of driver {}", self.driver);
                 Err(DpdkError::refused(&self.name, why))
@@ -431,6 +430,6 @@ fn probe_error(name: &str, devargs: &str, errno: Errno, log: &[String]) -> DpdkE
         libc::ENODEV | libc::ENOENT => "there is no such device, or no driver for it is installed".into(),
         _ => format!("{errno}"),
     };
-    let log: String = log.iter().map(|line| format!("\n  eal: {line}")).collect();
+    let log = super::eal::details(log);
     DpdkError::refused(name, format!("the device {devargs:?} cannot be opened: {hint}{log}"))
 }

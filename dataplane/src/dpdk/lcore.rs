@@ -52,7 +52,7 @@ pub(super) fn workers() -> Vec<Lcore> {
         let count = unsafe { sys::weir_lcore_cpus(id, cpus.as_mut_ptr(), cpus.len() as u32) };
         cpus.truncate(count as usize);
         // SAFETY: the lcore exists.
-        let socket = unsafe { sys::rte_lcore_to_socket_id(id) } as i32;
+        let socket = unsafe { sys::rte_lcore_to_socket_id(id) }.cast_signed();
         lcores.push(Lcore { id, cpus, socket });
     }
 }

@@ -20,16 +20,16 @@ const BLOCK_OCTETS: u64 = 65_536;
 
 fn parse(text: &str) -> Result<Kind, String> {
     let mut options = Options::with_first(text);
-    let mut arguments = format!("iface={}", interface(options.required("the interface's name")?)?);
+    let mut arguments = vec![format!("iface={}", interface(options.required("the interface's name")?)?)];
     if let Some(octets) = options.number("framesz", 128, BLOCK_OCTETS)? {
         if !octets.is_power_of_two() {
             return Err(format!("framesz={octets}: a power of two is needed, since frames share blocks"));
         }
-        arguments.push_str(&format!(",framesz={octets},blocksz={BLOCK_OCTETS}"));
+        arguments.push(format!("framesz={octets},blocksz={BLOCK_OCTETS}"));
     }
     if let Some(count) = options.number("framecnt", 32, 65_536)? {
-        arguments.push_str(&format!(",framecnt={count}"));
+        arguments.push(format!("framecnt={count}"));
     }
     options.end("framesz=OCTETS, framecnt=N")?;
-    Ok(Kind::Eth(EthSpec::virtual_device("net_af_packet", arguments)))
+    Ok(Kind::Eth(EthSpec::virtual_device("net_af_packet", arguments.join(","))))
 }

@@ -14,10 +14,10 @@ pub(super) const BACKEND: Backend = Backend {
 
 fn parse(text: &str) -> Result<Kind, String> {
     let mut options = Options::with_first(text);
-    let mut arguments = format!("iface={}", interface(options.required("the interface's name")?)?);
+    let mut arguments = vec![format!("iface={}", interface(options.required("the interface's name")?)?)];
     if let Some(queue) = options.number("start_queue", 0, 1023)? {
-        arguments.push_str(&format!(",start_queue={queue}"));
+        arguments.push(format!("start_queue={queue}"));
     }
     options.end("start_queue=N")?;
-    Ok(Kind::Eth(EthSpec::virtual_device("net_af_xdp", arguments)))
+    Ok(Kind::Eth(EthSpec::virtual_device("net_af_xdp", arguments.join(","))))
 }

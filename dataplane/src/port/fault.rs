@@ -47,7 +47,7 @@ fn parse(text: &str) -> Result<Kind, String> {
     let mut probability = |key: &str| -> Result<u64, String> {
         match options.value::<f64>(key)? {
             None => Ok(0),
-            Some(p) if (0.0..=1.0).contains(&p) => Ok((p * (1_u64 << 32) as f64) as u64),
+            Some(p) if (0.0..=1.0).contains(&p) => Ok(chance(p)),
             Some(p) => Err(format!("{key}={p}: a probability is 0 to 1")),
         }
     };
@@ -67,6 +67,12 @@ fn parse(text: &str) -> Result<Kind, String> {
     }
     let spec = FaultSpec { loss, duplicate, reorder, delay, rx, tx, seed };
     Ok(Kind::Fault { spec, inner: Box::new(inner) })
+}
+
+/// A probability out of 2³².
+#[allow(clippy::cast_sign_loss, reason = "a probability is not negative")]
+fn chance(probability: f64) -> u64 {
+    (probability * (1_u64 << 32) as f64) as u64
 }
 
 /// A non-zero state for [`next_random`] from a seed and a stream number.
@@ -178,7 +184,7 @@ impl Faults {
         let mut released = 0;
         while released < max && self.count != 0 && out.room() != 0 {
             let Some(place) = self.held.get_mut(self.head) else { break };
-            if !place.as_ref().is_some_and(|(due, _)| *due <= now) {
+            if place.as_ref().is_none_or(|(due, _)| *due > now) {
                 break;
             }
             if let Some((_, mbuf)) = place.take() {

@@ -43,6 +43,7 @@ impl<'a> Options<'a> {
         }
     }
 
+    #[allow(clippy::option_option, reason = "absent, present without a value, present with one")]
     fn take(&mut self, key: &str) -> Option<Option<&'a str>> {
         let at = self.rest.iter().position(|(name, _)| *name == key)?;
         Some(self.rest.remove(at).1)

@@ -49,7 +49,13 @@ pub enum PortSpecError {
 }
 
 fn forms() -> String {
-    BACKENDS.iter().map(|backend| format!("\n  {:52} {}", backend.syntax, backend.help)).collect()
+    let mut text = String::new();
+    for backend in BACKENDS {
+        for part in ["\n  ", backend.syntax, "\n      ", backend.help] {
+            text.push_str(part);
+        }
+    }
+    text
 }
 
 impl PortSpec {

@@ -24,9 +24,9 @@ fn parse(text: &str) -> Result<Kind, String> {
     };
     let mac: Option<MacAddr> = options.value("mac")?;
     options.end("mac=MAC")?;
-    let mut arguments = format!("iface={}", interface(name)?);
+    let mut arguments = vec![format!("iface={}", interface(name)?)];
     if let Some(mac) = mac {
-        arguments.push_str(&format!(",mac={mac}"));
+        arguments.push(format!("mac={mac}"));
     }
-    Ok(Kind::Eth(EthSpec { netns, ..EthSpec::virtual_device("net_tap", arguments) }))
+    Ok(Kind::Eth(EthSpec { netns, ..EthSpec::virtual_device("net_tap", arguments.join(",")) }))
 }

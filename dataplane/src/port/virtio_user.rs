@@ -14,19 +14,19 @@ pub(super) const BACKEND: Backend = Backend {
 
 fn parse(text: &str) -> Result<Kind, String> {
     let mut options = Options::with_first(text);
-    let mut arguments = format!("path={}", options.required("the socket's path")?);
+    let mut arguments = vec![format!("path={}", options.required("the socket's path")?)];
     if options.flag("server")? {
-        arguments.push_str(",server=1");
+        arguments.push("server=1".to_owned());
     }
     if let Some(queues) = options.number("queues", 1, 8)? {
-        arguments.push_str(&format!(",queues={queues}"));
+        arguments.push(format!("queues={queues}"));
     }
     if let Some(size) = options.number("queue_size", 64, 32_768)? {
-        arguments.push_str(&format!(",queue_size={size}"));
+        arguments.push(format!("queue_size={size}"));
     }
     if let Some(mac) = options.value::<overlay::num::MacAddr>("mac")? {
-        arguments.push_str(&format!(",mac={mac}"));
+        arguments.push(format!("mac={mac}"));
     }
     options.end("server, queues=N, queue_size=N, mac=MAC")?;
-    Ok(Kind::Eth(EthSpec { checksum: true, ..EthSpec::virtual_device("net_virtio_user", arguments) }))
+    Ok(Kind::Eth(EthSpec { checksum: true, ..EthSpec::virtual_device("net_virtio_user", arguments.join(",")) }))
 }
