@@ -64,6 +64,13 @@ fn all_fragments_of_a_packet_hash_alike() {
     assert_ne!(of(0, false, [1; 8]), of(0, false, [2; 8]));
 }
 
+/// A sum of 0 stays 0 through the mixing; in the metadata that is "not computed".
+#[test]
+fn a_sum_of_zero_is_told_from_no_sum() {
+    assert_eq!(flow_hash(&[], 0, 0), 1);
+    assert_eq!(flow_hash(&[0; 14], 0, 14), 1);
+}
+
 #[test]
 fn options_are_skipped() {
     let header = Ipv4Header::new(1.into(), 2.into(), protocol::UDP, 12);
