@@ -56,7 +56,7 @@ fn pop(cx: &Cx, packet: &mut Mbuf, known: &mut Option<Known>) -> Result<TunnelId
     let Some(Some(outer)) = cx.outer.get(place) else { return Err(DropReason::VxlanTruncated) };
     let vni = vxlan::inspect(outer)?;
     let answer = match known {
-        Some(answer) if answer.vni == vni && answer.source == outer.source => answer,
+        Some(answer) if answer.vni == vni && answer.source == outer.source() => answer,
         _ => known.insert(look_up(&cx.tables, vni, outer)?),
     };
     vxlan::pop_inspected(packet, outer, &cx.tables.vxlan)?;
@@ -73,9 +73,9 @@ fn pop(cx: &Cx, packet: &mut Mbuf, known: &mut Option<Known>) -> Result<TunnelId
 #[inline]
 fn look_up(tables: &Tables, vni: Vni, outer: &OuterUdp) -> Result<Known, DropReason> {
     let network = tables.vnis.lookup(vni).ok_or(DropReason::VxlanVniUnknown)?;
-    let tunnel = tables.vteps.lookup(outer.source).ok_or(DropReason::VxlanVtepUnknown)?;
+    let tunnel = tables.vteps.lookup(outer.source()).ok_or(DropReason::VxlanVtepUnknown)?;
     if tables.network(network).is_some_and(|entry| entry.has_tunnel(tunnel)) {
-        Ok(Known { vni, source: outer.source, network, tunnel })
+        Ok(Known { vni, source: outer.source(), network, tunnel })
     } else {
         Err(DropReason::VxlanVtepUnknown)
     }

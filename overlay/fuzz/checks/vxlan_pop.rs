@@ -37,7 +37,7 @@ pub(crate) fn run(octets: &[u8]) {
         assert_eq!(whole.octets(), frame, "refused, not changed");
         return;
     };
-    assert_eq!(popped.source, outer.source);
+    assert_eq!(popped.source, outer.source());
     let inner = whole.octets();
     assert_eq!(inner.len() + 16, usize::from(outer.udp_octets));
 

@@ -1,8 +1,6 @@
 //! The careful way: options, extension headers, everything that is not VXLAN, and the reason when it is malformed.
 
-use std::net::IpAddr;
-
-use super::{Arrival, OuterUdp, UDP_OCTETS, UnderlayParams, VXLAN_OCTETS};
+use super::{Arrival, OuterUdp, UDP_OCTETS, UnderlayParams, VXLAN_OCTETS, halves};
 use crate::packet::layout::{self, IpLayout};
 use crate::reason::DropReason;
 use crate::wire::ethernet::ethertype;
@@ -42,7 +40,7 @@ impl Frame<'_> {
         if !self.params.local.contains_v4(header.destination().to_bits()) {
             return Ok(Arrival::Other);
         }
-        Ok(self.udp(&ip, IpAddr::V4(header.source()))?.map_or(Arrival::Ipv4(ip), Arrival::Vxlan))
+        Ok(self.udp(&ip, [0, u64::from(header.source().to_bits())])?.map_or(Arrival::Ipv4(ip), Arrival::Vxlan))
     }
 
     fn ipv6(self) -> Result<Arrival, DropReason> {
@@ -62,11 +60,11 @@ impl Frame<'_> {
         if !ours {
             return Ok(Arrival::Other);
         }
-        Ok(self.udp(&ip, IpAddr::V6(header.source()))?.map_or(Arrival::Ipv6(ip), Arrival::Vxlan))
+        Ok(self.udp(&ip, halves(header.source().to_bits()))?.map_or(Arrival::Ipv6(ip), Arrival::Vxlan))
     }
 
     /// The VXLAN packet in this IP packet; `None` when it is something else.
-    fn udp(self, ip: &IpLayout, source: IpAddr) -> Result<Option<OuterUdp>, DropReason> {
+    fn udp(self, ip: &IpLayout, source: [u64; 2]) -> Result<Option<OuterUdp>, DropReason> {
         if ip.protocol != protocol::UDP || !ip.first {
             return Ok(None);
         }
@@ -90,11 +88,12 @@ impl Frame<'_> {
         }
         Ok(Some(OuterUdp {
             source,
-            vxlan: *payload.first_chunk().ok_or(DropReason::HeaderSplit)?,
+            vxlan: u64::from_be_bytes(*payload.first_chunk().ok_or(DropReason::HeaderSplit)?),
             udp_offset: ip.l4_offset,
             udp_octets: udp.length_octets(),
             udp_checksum: udp.checksum(),
             traffic_class: ip.tos,
+            ipv6: ip.version == 6,
         }))
     }
 }

@@ -57,18 +57,25 @@ fn v6_with(changes: &[(usize, u8)]) -> Vec<u8> {
 #[test]
 fn vxlan_to_us_is_found_over_both_families() {
     let expected = |source: &str, udp_offset, udp_checksum: u16| OuterUdp {
-        source: source.parse().unwrap(),
-        vxlan: [8, 0, 0, 0, 0, 0, 5, 0],
+        source: match source.parse().unwrap() {
+            IpAddr::V4(v4) => [0, v4.to_bits().into()],
+            IpAddr::V6(v6) => halves(v6.to_bits()),
+        },
+        vxlan: 0x0800_0000_0000_0500,
         udp_offset,
         udp_octets: 76,
         udp_checksum,
         traffic_class: 0,
+        ipv6: source.contains(':'),
     };
     assert_eq!(of(&vxlan(false)), Ok(Arrival::Vxlan(expected("192.0.2.1", 34, 0))));
     let v6 = vxlan(true);
     let sum = u16::from_be_bytes([v6[60], v6[61]]);
     assert_ne!(sum, 0);
     assert_eq!(of(&v6), Ok(Arrival::Vxlan(expected("2001:db8::1", 54, sum))));
+    for source in ["192.0.2.1", "2001:db8::1"] {
+        assert_eq!(expected(source, 0, 0).source(), source.parse::<IpAddr>().unwrap());
+    }
 }
 
 /// The fast way and the careful way must not tell different stories.

@@ -48,11 +48,10 @@ pub struct Popped {
 /// packets are touched again.
 #[inline]
 pub const fn inspect(outer: &OuterUdp) -> Result<Vni, DropReason> {
-    let [flags, _, _, _, a, b, c, _] = outer.vxlan;
-    if flags & FLAG_VNI == 0 {
+    if outer.vxlan >> 56 & FLAG_VNI as u64 == 0 {
         return Err(DropReason::VxlanFlags);
     }
-    Ok(Vni::from_low_bits(u32::from_be_bytes([0, a, b, c])))
+    Ok(Vni::from_low_bits((outer.vxlan >> 8) as u32))
 }
 
 /// [`inspect`] and [`pop_inspected`] in one.
@@ -60,7 +59,7 @@ pub const fn inspect(outer: &OuterUdp) -> Result<Vni, DropReason> {
 pub fn pop<P: PacketBuf>(packet: &mut P, outer: &OuterUdp, params: &VxlanReceive) -> Result<Popped, DropReason> {
     let vni = inspect(outer)?;
     pop_inspected(packet, outer, params)?;
-    Ok(Popped { vni, source: outer.source })
+    Ok(Popped { vni, source: outer.source() })
 }
 
 /// Checks a VXLAN packet that [`classify`](crate::packet::outer::classify) described as `outer`, and leaves its inner
@@ -78,7 +77,7 @@ pub fn pop_inspected<P: PacketBuf>(packet: &mut P, outer: &OuterUdp, params: &Vx
         return Err(DropReason::VxlanInnerTruncated);
     }
     if outer.udp_checksum == 0 {
-        if outer.source.is_ipv6() && !params.accept_zero_checksum_ipv6 {
+        if outer.ipv6 && !params.accept_zero_checksum_ipv6 {
             return Err(DropReason::UdpZeroChecksum6);
         }
     } else if params.verify_checksum && !udp_is_intact(packet, outer) {
@@ -121,7 +120,7 @@ fn udp_is_intact<P: PacketBuf>(packet: &P, outer: &OuterUdp) -> bool {
         return true;
     }
     // The addresses: 26..34 in an IPv4 frame, 22..54 in an IPv6 frame.
-    let addresses = if outer.source.is_ipv6() { 22..54 } else { 26..34 };
+    let addresses = if outer.ipv6 { 22..54 } else { 26..34 };
     let Some(addresses) = packet.head().get(addresses) else { return false };
     let sum = Sum::new().with(addresses).with(&[0, 17]).with(&outer.udp_octets.to_be_bytes());
     let start = usize::from(outer.udp_offset);
