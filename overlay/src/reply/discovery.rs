@@ -124,13 +124,15 @@ impl Discovery {
     /// Whether a bridge that knows `owner` as the station with the address asked for answers in its place, instead of
     /// flooding the question (ARP and ND suppression).
     ///
-    /// As Linux' bridge does with `neigh_suppress`: questions to one station go their way, announcements and unspecific
-    /// addresses are not answered. A probe is answered only when another station has the address: the asker must learn
+    /// As Linux' bridge does with `neigh_suppress`: questions to one station go their way, announcements and questions for
+    /// addresses that no station can have are not answered. A probe is answered only when another station has the address: the asker must learn
     /// of the conflict, but must not be told of itself.
     pub fn is_answered_for(&self, owner: MacAddr) -> bool {
         !self.unicast
             && !self.is_announcement()
-            && self.asks.is_some_and(|address| !address.is_multicast() && !address.is_loopback())
+            && self
+                .asks
+                .is_some_and(|address| !address.is_unspecified() && !address.is_multicast() && !address.is_loopback())
             && (!self.is_probe() || owner != self.sender_mac)
     }
 }

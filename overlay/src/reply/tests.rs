@@ -131,8 +131,9 @@ fn only_questions_to_all_are_answered_for_others() {
     let mut unicast = octets(ARP_REQUEST);
     unicast[..6].copy_from_slice(&OWNER.0);
     assert_eq!(asked_for(&VecBuf::from_octets(&unicast)), None);
-    for (first, silent) in [(10, false), (127, true), (224, true)] {
+    for (first, silent) in [(10, false), (127, true), (224, true), (0, true)] {
         let mut frame = octets(ARP_REQUEST);
+        frame[41] = if first == 0 { 0 } else { 2 };
         frame[38] = first;
         assert_eq!(asked_for(&VecBuf::from_octets(&frame)).is_none(), silent);
     }
@@ -253,7 +254,9 @@ proptest! {
         {
             let answered = Discovery::of(&packet).unwrap().unwrap();
             prop_assert_eq!(answered.asks, None);
-            prop_assert_eq!(answered.claim, said.asks.map(|address| (address, OWNER)));
+            if said.asks.is_some_and(|address| !address.is_unspecified()) {
+                prop_assert_eq!(answered.claim, said.asks.map(|address| (address, OWNER)));
+            }
         }
         let mut packet = VecBuf::with_segments(&[first, second]);
         packet.meta_mut().checksum = Checksum::Good;

@@ -142,6 +142,9 @@ fn combine_ecn(head: &mut [u8], front: usize, end: usize, outer_traffic_class: u
                 let Some(header) = ip.first_chunk_mut::<20>() else { return missing };
                 let tos = header[1];
                 let new = decapsulate(Ecn::from_tos(tos), outer).ok_or(DropReason::EcnIllegal)?;
+                if new == Ecn::from_tos(tos) {
+                    return Ok(());
+                }
                 header[1] = tos & !0x03 | new as u8;
                 let field = u16::from_be_bytes([header[10], header[11]]);
                 let field = update_u16(field, u16::from(tos), u16::from(header[1]));
