@@ -43,6 +43,10 @@ impl Discovery {
                 let split = packet.packet_octets() >= ARP_FRAME_OCTETS && head.len() < ARP_FRAME_OCTETS;
                 let (message, _) =
                     ArpPacket::parse(rest).map_err(|reason| if split { DropReason::HeaderSplit } else { reason })?;
+                // No station has a group address, and an answer to one would be sent to many (RFC 1812 § 3.3.2).
+                if message.sender_mac().is_multicast() || message.sender_ip().is_multicast() {
+                    return Err(DropReason::ArpMalformed);
+                }
                 Ok(Self::of_arp(ethernet, message))
             }
             ethertype::IPV6 => Self::of_ipv6(packet, ethernet),
@@ -86,10 +90,13 @@ impl Discovery {
         if !trusted && !verify_l4(packet, &ip) {
             return Err(DropReason::IcmpMalformed);
         }
+        if header.source().is_multicast() {
+            return Err(DropReason::NdMalformed);
+        }
         let source = Some(IpAddr::V6(header.source())).filter(|source| !source.is_unspecified());
         let unicast = !ethernet.destination().is_multicast();
         let sender_mac = ethernet.source();
-        Ok(match parsed {
+        let said = match parsed {
             NdMessage::NeighbourSolicitation { target, options } => {
                 let link_layer = options.source_link_layer();
                 Some(Self {
@@ -108,7 +115,10 @@ impl Discovery {
                 unicast,
             }),
             _ => None,
-        })
+        };
+        let group =
+            |said: &Self| said.sender_mac.is_multicast() || said.claim.is_some_and(|(_, mac)| mac.is_multicast());
+        if said.as_ref().is_some_and(group) { Err(DropReason::NdMalformed) } else { Ok(said) }
     }
 
     /// Whether it asks for an address that the asker wants for itself.
@@ -152,7 +162,8 @@ pub fn asked_for<P: PacketBuf>(packet: &P) -> Option<IpAddr> {
 ///
 /// # Errors
 /// [`DropReason::Headroom`] when an ND answer is longer than its question and there is no room before it;
-/// [`DropReason::NotForUs`] when the packet asks nothing. The packet is unchanged.
+/// [`DropReason::NotForUs`] when the packet asks nothing, or for an address that no station can have. The packet is
+/// unchanged.
 pub fn answer<P: PacketBuf>(
     packet: &mut P,
     discovery: &Discovery,
@@ -160,7 +171,7 @@ pub fn answer<P: PacketBuf>(
     router: bool,
 ) -> Result<(), DropReason> {
     let mut frame = [0; FRESH_OCTETS];
-    match discovery.asks {
+    match discovery.asks.filter(|address| !address.is_unspecified() && !address.is_multicast()) {
         Some(IpAddr::V4(_)) => {
             let rest = packet.head().get(ethernet::HEADER_OCTETS..).unwrap_or_default();
             let (question, _) = ArpPacket::parse(rest)?;

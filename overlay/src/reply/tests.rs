@@ -157,6 +157,15 @@ fn malformed_messages_are_refused_by_name() {
     assert_eq!(refused(&nd_with(NS, &[(55, 1)])), DropReason::NdMalformed);
     assert_eq!(refused(&nd_with(NS, &[(79, 0)])), DropReason::NdMalformed, "an option of length 0");
     assert_eq!(refused(&nd_with(NS, &[(62, 0xff)])), DropReason::NdMalformed, "a multicast target");
+    // A group address is no station's, and answering it would make many packets of one.
+    assert_eq!(refused(&nd_with(NS, &[(22, 0xff)])), DropReason::NdMalformed, "source address");
+    assert_eq!(refused(&nd_with(NS, &[(80, 0x03)])), DropReason::NdMalformed, "source link-layer address");
+    assert_eq!(refused(&nd_with(NA, &[(80, 0x03)])), DropReason::NdMalformed, "target link-layer address");
+    for (at, to) in [(22, 0x03), (28, 224)] {
+        let mut arp = octets(ARP_REQUEST);
+        arp[at] = to;
+        assert_eq!(refused(&arp), DropReason::ArpMalformed);
+    }
     let mut spoiled = octets(NS);
     spoiled[56] ^= 1;
     assert_eq!(refused(&spoiled), DropReason::IcmpMalformed);
@@ -179,6 +188,12 @@ fn an_answer_that_cannot_be_made_leaves_the_packet_alone() {
     let said = discovery(ARP_REPLY);
     assert_eq!(answer(&mut reply, &said, OWNER, false), Err(DropReason::NotForUs));
     assert_eq!(reply.octets(), octets(ARP_REPLY));
+    let mut nobody = octets(ARP_REQUEST);
+    nobody[38] = 224;
+    let mut packet = VecBuf::from_octets(&nobody);
+    let said = Discovery::of(&packet).unwrap().unwrap();
+    assert_eq!(answer(&mut packet, &said, OWNER, false), Err(DropReason::NotForUs));
+    assert_eq!(packet.octets(), nobody);
 }
 
 fn echo(octets: &[u8]) -> (Result<bool, DropReason>, Vec<u8>) {
@@ -254,9 +269,7 @@ proptest! {
         {
             let answered = Discovery::of(&packet).unwrap().unwrap();
             prop_assert_eq!(answered.asks, None);
-            if said.asks.is_some_and(|address| !address.is_unspecified()) {
-                prop_assert_eq!(answered.claim, said.asks.map(|address| (address, OWNER)));
-            }
+            prop_assert_eq!(answered.claim, said.asks.map(|address| (address, OWNER)));
         }
         let mut packet = VecBuf::with_segments(&[first, second]);
         packet.meta_mut().checksum = Checksum::Good;
