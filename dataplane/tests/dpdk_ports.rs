@@ -8,7 +8,7 @@ use std::time::Duration;
 use dataplane::dpdk::vhost::NoWorkers;
 use dataplane::dpdk::{BURST_MAX, Burst, Mempool, TscClock, rdtsc, tsc};
 use dataplane::port::{BACKENDS, OpenParams, Port, PortRx, PortSpec, PortTx};
-use dpdk_common::{Folder, eal, pool, pool_of, run, wait_until};
+use dpdk_common::{Folder, Netns, eal, pool, pool_of, run, wait_until};
 use overlay::num::{Nanos, PortId};
 use overlay::packet::{Checksum, PacketBuf};
 
@@ -297,16 +297,18 @@ fn faults_on_transmit_lose_and_hold_and_close_their_books() {
 fn a_tap_lives_in_another_namespace_and_carries_jumbo_frames() {
     let _hold = eal();
     let pool = pool_of("tap", 8191, 2048);
-    let netns = format!("weirt{}", std::process::id());
-    run(&format!("ip netns add {netns}"));
+    let namespace = Netns::new("weir-tap");
+    let netns = namespace.0.clone();
     let params = OpenParams { mtu: 9000, ..params(&pool) };
     let (port, mut rx, mut tx) = open(&format!("tap:wt0@{netns},mac=02:00:00:00:77:01"), &params);
     assert!(!std::path::Path::new("/sys/class/net/wt0").exists(), "the device must not be in our namespace");
     run(&format!(
-        "ip -n {netns} addr add 192.0.2.1/24 dev wt0 && ip -n {netns} link set wt0 up mtu 9000 && \
+        "ip -n {netns} addr add 192.0.2.1/24 dev wt0 && ip -n {netns} link show dev wt0 | grep -q 'mtu 9000' && \
          ip -n {netns} neigh add 192.0.2.2 lladdr 02:00:00:00:77:02 dev wt0"
     ));
     wait_until("the link comes up", || port.link_up());
+    assert_eq!((port.mtu(), port.mac()), (Some(9000), None));
+    assert_eq!(port.peer_mac().unwrap().to_string(), "02:00:00:00:77:01");
     // The namespace's kernel sends a jumbo ping; it is turned round by hand and must be taken as an answer.
     let ping = std::thread::spawn({
         let netns = netns.clone();
@@ -343,7 +345,6 @@ fn a_tap_lives_in_another_namespace_and_carries_jumbo_frames() {
     assert!(chained >= 3, "8,942 octets do not fit one mbuf of 2,048");
     port.close(rx, tx).unwrap();
     assert_eq!(pool.in_use(), 0);
-    run(&format!("ip netns del {netns}"));
 }
 
 #[test]

@@ -208,6 +208,35 @@ impl Mbuf {
         }
     }
 
+    /// The free room behind the data of a packet of one segment, for a system call to fill.
+    pub(super) fn tailroom_vector(&mut self) -> libc::iovec {
+        let segment = self.segment();
+        // SAFETY: the end of the data lies inside the buffer.
+        let end = unsafe { segment.data().add(segment.data_len() as usize) };
+        libc::iovec { iov_base: end.cast(), iov_len: segment.tailroom() }
+    }
+
+    /// Counts in up to `octets` that were written to [`Mbuf::tailroom_vector`] of a packet of one segment; returns how
+    /// many it had room for.
+    ///
+    /// # Safety
+    /// They were written: nobody may read what no one wrote.
+    pub(super) unsafe fn grow_into_tailroom(&mut self, octets: usize) -> usize {
+        let segment = self.segment();
+        let part = octets.min(segment.tailroom());
+        segment.set_data_len(segment.data_len() + part as u16);
+        segment.set_pkt_len(segment.pkt_len() + part as u32);
+        part
+    }
+
+    /// Puts a packet of one segment behind this one's last segment.
+    pub(super) fn chain(&mut self, tail: Self) {
+        let (first, tail) = (self.segment(), Segment(tail.into_raw()));
+        first.set_nb_segs(first.nb_segs() + 1);
+        first.set_pkt_len(first.pkt_len() + u32::from(tail.data_len()));
+        self.last_segment().set_next(tail);
+    }
+
     fn last_segment(&self) -> Segment {
         let mut segment = self.segment();
         while let Some(next) = segment.next() {

@@ -16,6 +16,7 @@
 //! | [`mempool`], [`mbuf`], [`burst`] | packets |
 //! | [`ethdev`], [`queue`] | Ethernet devices and their queues |
 //! | [`vhost`] | vhost-user by device id |
+//! | [`tap`] | kernel tap devices |
 //! | [`ring`] | hand-over between two workers |
 //! | [`tsc`] | the clock of the ledger |
 //! | [`netns`] | devices inside a network namespace |
@@ -32,6 +33,7 @@ pub mod mempool;
 pub mod netns;
 pub mod queue;
 pub mod ring;
+pub mod tap;
 pub mod tsc;
 pub mod vhost;
 

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use overlay::num::{MacAddr, PortId};
 
 pub use crate::dpdk::ethdev::LinkStats;
+use crate::dpdk::tap::{Tap, TapConfig};
 use crate::dpdk::vhost::{Server, VhostConfig, VhostEvent};
 use crate::dpdk::{Device, DpdkError, Mempool, Quiesce, TscClock};
 
@@ -136,6 +137,7 @@ pub struct Port {
 enum Holds {
     Device(Device),
     Server(Server),
+    Tap(Tap),
     Source,
 }
 
@@ -172,6 +174,18 @@ impl Port {
                 let tx = tx.into_iter().map(PortTx::vhost).collect();
                 Ok((Holds::Server(server), rx, tx))
             }
+            Kind::Tap { name: interface, netns, mac } => {
+                let config = TapConfig {
+                    name: interface.clone(),
+                    netns: netns.clone(),
+                    mac: *mac,
+                    mtu: params.mtu,
+                    queues: params.rx_queues.max(params.tx_queues),
+                };
+                let (tap, rx, tx) = Tap::open(&config, &params.pool).map_err(failed)?;
+                let rx = rx.into_iter().map(|queue| PortRx::tap(queue, id)).collect();
+                Ok((Holds::Tap(tap), rx, tx.into_iter().map(PortTx::tap).collect()))
+            }
             Kind::Source(spec) => {
                 let frames = spec.frames().map_err(|why| PortError::Refused { port: name.to_owned(), why })?;
                 let rx = (0..params.rx_queues).map(|queue| PortRx::source(spec, &frames, id, queue, params)).collect();
@@ -201,11 +215,12 @@ impl Port {
         &self.spec
     }
 
-    /// The driver: DPDK's name of it, or `vhost-user`, or `source`.
+    /// The driver: DPDK's name of it, or `vhost-user`, `tap`, `source`.
     pub fn driver(&self) -> &str {
         match &self.holds {
             Holds::Device(device) => device.driver(),
             Holds::Server(_) => "vhost-user",
+            Holds::Tap(_) => "tap",
             Holds::Source => "source",
         }
     }
@@ -218,11 +233,33 @@ impl Port {
         }
     }
 
-    /// The device's MAC address, for ports that have one.
+    /// The device's MAC address, for ports that have one of their own: Ethernet devices. A tap's belongs to the kernel:
+    /// [`Port::peer_mac`].
     pub fn mac(&self) -> Option<MacAddr> {
         match &self.holds {
             Holds::Device(device) => Some(device.mac()),
             _ => None,
+        }
+    }
+
+    /// The MAC address of a tap's kernel interface: its other end, not weir's.
+    pub fn peer_mac(&self) -> Option<MacAddr> {
+        match &self.holds {
+            Holds::Tap(tap) => tap.kernel_mac(),
+            _ => None,
+        }
+    }
+
+    /// Changes the MAC address of a tap's kernel interface.
+    pub fn set_peer_mac(&mut self, mac: MacAddr) -> Result<(), PortError> {
+        match &mut self.holds {
+            Holds::Tap(tap) => {
+                tap.set_kernel_mac(mac).map_err(|source| PortError::Device { port: self.name.clone(), source })
+            }
+            _ => Err(PortError::Refused {
+                port: self.name.clone(),
+                why: "only a tap has a kernel interface at its other end".into(),
+            }),
         }
     }
 
@@ -243,6 +280,7 @@ impl Port {
     pub fn mtu(&self) -> Option<u16> {
         match &self.holds {
             Holds::Device(device) => Some(device.mtu()),
+            Holds::Tap(tap) => Some(tap.mtu()),
             _ => None,
         }
     }
@@ -252,6 +290,7 @@ impl Port {
         match &self.holds {
             Holds::Device(device) => device.link_up(),
             Holds::Server(server) => server.connected(),
+            Holds::Tap(tap) => tap.link_up(),
             Holds::Source => true,
         }
     }
@@ -261,6 +300,7 @@ impl Port {
         match &self.holds {
             Holds::Device(device) => device.stats(),
             Holds::Server(server) => server.stats(),
+            Holds::Tap(tap) => tap.stats(),
             Holds::Source => LinkStats::default(),
         }
     }
@@ -278,11 +318,8 @@ impl Port {
         drop((rx, tx));
         match self.holds {
             Holds::Device(device) => device.close().map_err(|source| PortError::Device { port: self.name, source }),
-            Holds::Server(server) => {
-                drop(server);
-                Ok(())
-            }
-            Holds::Source => Ok(()),
+            // Dropping unregisters a socket and removes a tap.
+            Holds::Server(_) | Holds::Tap(_) | Holds::Source => Ok(()),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::OpenParams;
 use super::checksum::{stamp, stamp_reported};
 use super::fault::{FaultCounters, FaultRx, FaultSpec};
 use super::source::{SourceCounters, SourceRx, SourceSpec};
+use crate::dpdk::tap::TapRx;
 use crate::dpdk::vhost::VhostRxQueue;
 use crate::dpdk::{Burst, RxQueue};
 
@@ -18,6 +19,8 @@ pub enum PortRx {
     Eth(EthRx),
     /// Of a vhost-user port.
     Vhost(VhostRx),
+    /// Of a kernel tap device.
+    Tap(TapQueueRx),
     /// Packets that weir makes.
     Source(Box<SourceRx>),
     /// One that loses, duplicates, delays and reorders.
@@ -39,7 +42,18 @@ pub struct VhostRx {
     port: PortId,
 }
 
+/// A receive queue of a kernel tap device.
+#[derive(Debug)]
+pub struct TapQueueRx {
+    queue: TapRx,
+    port: PortId,
+}
+
 impl PortRx {
+    pub(super) fn tap(queue: TapRx, port: PortId) -> Self {
+        Self::Tap(TapQueueRx { queue, port })
+    }
+
     pub(super) fn eth(queue: RxQueue, port: PortId, reports_checksums: bool) -> Self {
         Self::Eth(EthRx { queue, port, reports_checksums })
     }
@@ -84,6 +98,12 @@ impl PortRx {
                 stamp_reported(burst.as_mut_slice().get_mut(before..).unwrap_or_default(), vhost.port);
                 received
             }
+            Self::Tap(tap) => {
+                let before = burst.len();
+                let received = tap.queue.rx_burst(burst, max);
+                stamp(burst.as_mut_slice().get_mut(before..).unwrap_or_default(), tap.port);
+                received
+            }
             Self::Source(source) => source.rx(burst, max),
             Self::Fault(fault) => fault.rx(burst, max),
         }
@@ -96,7 +116,7 @@ impl PortRx {
         match self {
             Self::Source(source) => source.generate(now_tsc),
             Self::Fault(fault) => fault.generate(now_tsc),
-            Self::Eth(_) | Self::Vhost(_) => {}
+            Self::Eth(_) | Self::Vhost(_) | Self::Tap(_) => {}
         }
     }
 
@@ -106,7 +126,7 @@ impl PortRx {
         match self {
             Self::Source(_) => true,
             Self::Fault(fault) => fault.inner().is_source(),
-            Self::Eth(_) | Self::Vhost(_) => false,
+            Self::Eth(_) | Self::Vhost(_) | Self::Tap(_) => false,
         }
     }
 
@@ -115,7 +135,7 @@ impl PortRx {
         match self {
             Self::Source(source) => Some(source.counters()),
             Self::Fault(fault) => fault.inner().source_counters(),
-            Self::Eth(_) | Self::Vhost(_) => None,
+            Self::Eth(_) | Self::Vhost(_) | Self::Tap(_) => None,
         }
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use overlay::num::MacAddr;
+
 use super::eth::EthSpec;
 use super::fault::FaultSpec;
 use super::source::SourceSpec;
@@ -21,6 +23,7 @@ pub struct PortSpec {
 pub(super) enum Kind {
     Eth(EthSpec),
     VhostUser { path: PathBuf, client: bool, queues: Option<u16> },
+    Tap { name: String, netns: Option<String>, mac: Option<MacAddr> },
     Source(SourceSpec),
     Fault { spec: FaultSpec, inner: Box<Kind> },
 }

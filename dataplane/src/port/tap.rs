@@ -3,7 +3,6 @@
 use overlay::num::MacAddr;
 
 use super::Backend;
-use super::eth::EthSpec;
 use super::options::{Options, interface};
 use super::spec::Kind;
 
@@ -24,9 +23,5 @@ fn parse(text: &str) -> Result<Kind, String> {
     };
     let mac: Option<MacAddr> = options.value("mac")?;
     options.end("mac=MAC")?;
-    let mut arguments = vec![format!("iface={}", interface(name)?)];
-    if let Some(mac) = mac {
-        arguments.push(format!("mac={mac}"));
-    }
-    Ok(Kind::Eth(EthSpec { netns, ..EthSpec::virtual_device("net_tap", arguments.join(",")) }))
+    Ok(Kind::Tap { name: interface(name)?.to_owned(), netns, mac })
 }

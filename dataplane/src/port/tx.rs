@@ -3,6 +3,7 @@
 use super::OpenParams;
 use super::checksum::leave_to_device;
 use super::fault::{FaultCounters, FaultSpec, FaultTx};
+use crate::dpdk::tap::TapTx;
 use crate::dpdk::vhost::VhostTxQueue;
 use crate::dpdk::{Burst, TxQueue};
 
@@ -32,6 +33,8 @@ pub enum PortTx {
     Eth(EthTx),
     /// Of a vhost-user port.
     Vhost(VhostTxQueue),
+    /// Of a kernel tap device.
+    Tap(TapTx),
     /// Swallows everything: the other side of a source.
     Sink(SinkTx),
     /// One that loses, duplicates, delays and reorders.
@@ -56,6 +59,10 @@ impl PortTx {
 
     pub(super) fn vhost(queue: VhostTxQueue) -> Self {
         Self::Vhost(queue)
+    }
+
+    pub(super) fn tap(queue: TapTx) -> Self {
+        Self::Tap(queue)
     }
 
     pub(super) fn sink() -> Self {
@@ -84,6 +91,7 @@ impl PortTx {
                 }
                 vhost.tx_burst(burst)
             }
+            Self::Tap(tap) => tap.tx_burst(burst),
             Self::Sink(_) => {
                 let count = burst.len();
                 burst.free_all();
@@ -99,8 +107,8 @@ impl PortTx {
         match self {
             Self::Eth(eth) => TxCaps { checksum: eth.finishes_checksums, ..TxCaps::default() },
             Self::Vhost(vhost) => TxCaps { partial_checksum_ok: vhost.guest_finishes_checksums(), ..TxCaps::default() },
-            // Nobody looks at a checksum there, but it would be wrong to measure without finishing it.
-            Self::Sink(_) => TxCaps::default(),
+            // Nobody looks at a checksum in the sink, but it would be wrong to measure without finishing it.
+            Self::Sink(_) | Self::Tap(_) => TxCaps::default(),
             Self::Fault(fault) => fault.inner().caps(),
         }
     }
@@ -111,7 +119,7 @@ impl PortTx {
         match self {
             Self::Vhost(vhost) => vhost.connected(),
             Self::Fault(fault) => fault.inner().connected(),
-            Self::Eth(_) | Self::Sink(_) => true,
+            Self::Eth(_) | Self::Tap(_) | Self::Sink(_) => true,
         }
     }
 
