@@ -22,9 +22,10 @@ pub(super) struct OpenPort {
 /// A port that was opened but whose queues no worker has yet.
 #[derive(Debug)]
 pub(super) struct NewPort {
-    pub open: OpenPort,
+    // Before the port: dropped in this order, a device closes when its queues are gone.
     rx: Vec<PortRx>,
     tx: Vec<PortTx>,
+    pub open: OpenPort,
     entry: usize,
     host: bool,
 }
@@ -41,8 +42,10 @@ pub(super) fn open(
     let (mut port, rx, tx) = Port::open(name, id, &spec, params)?;
     if let Some(mac) = config.settings.mac
         && port.mac().is_some_and(|own| own != mac)
+        && let Err(error) = port.set_mac(mac)
     {
-        port.set_mac(mac)?;
+        // Ports are promiscuous: the address works without the device knowing it.
+        tracing::debug!(port = name, %mac, %error, "the device keeps its own MAC address");
     }
     let mac = config.settings.mac.or_else(|| port.mac()).unwrap_or_else(|| made_up_mac(id));
     let wanted = config.settings.queue_workers.as_deref();
@@ -52,7 +55,7 @@ pub(super) fn open(
         config::Role::Uplink(_) => (1, false),
         config::Role::Host => (2, true),
     };
-    Ok(NewPort { open: OpenPort { id, port, mac, assignment }, rx, tx, entry, host })
+    Ok(NewPort { rx, tx, open: OpenPort { id, port, mac, assignment }, entry, host })
 }
 
 impl NewPort {

@@ -7,8 +7,11 @@ use overlay::fib::mac::{MacDestination, MacKey};
 use overlay::num::{MacAddr, NeighbourId, NetworkId, PortId};
 use std::net::IpAddr;
 
+use super::bridge::Probes;
 use super::park::Parked;
 use super::uplink_input::OuterBurst;
+use overlay::packet::{Checksum, PacketBuf};
+
 use crate::dpdk::{BURST_MAX, Burst, Mbuf, Mempool};
 use crate::tables::{Counters, Limiter, Tables};
 
@@ -51,14 +54,32 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub struct Events(pub Arc<ArrayQueue<Event>>);
 
+/// What the transmit side wants to know of a burst without looking at it again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    /// Octets of all packets.
+    pub octets: u64,
+    /// Whether the checksum of one is open.
+    pub partial: bool,
+}
+
+impl Load {
+    /// Takes one more packet into account.
+    #[inline]
+    pub fn add(&mut self, packet: &Mbuf) {
+        self.octets += packet.packet_octets() as u64;
+        self.partial |= packet.meta().checksum == Checksum::Partial;
+    }
+}
+
 /// The way to a port: implemented by the worker, which owns the transmit queues.
 ///
 /// `Any`, so that the worker finds its own type again behind the trait: a command to a transmit side is not the stages'
 /// business.
 pub trait Transmit: std::any::Any + Send {
-    /// Takes all packets of `burst` for `egress`: sent, kept until the end of the round, handed to the worker that owns
+    /// Takes all packets of `burst`, which are `load`, for `egress`: sent, kept until the end of the round, handed to the worker that owns
     /// the queue, or dropped and counted. The burst is empty afterwards.
-    fn send(&mut self, egress: PortId, burst: &mut Burst, counters: &mut Counters);
+    fn send(&mut self, egress: PortId, burst: &mut Burst, load: Load, counters: &mut Counters);
 
     /// The same for one packet.
     fn send_one(&mut self, egress: PortId, packet: Mbuf, counters: &mut Counters);
@@ -94,6 +115,8 @@ pub struct Cx {
     pub host_limit: Limiter,
     /// Limit of broadcast, unknown and multicast, by network.
     pub storm: Box<[Limiter]>,
+    /// Where the bridge looks for the addresses of its burst.
+    pub(super) probes: Box<[Probes; BURST_MAX]>,
     /// Outer headers of the burst on its way from `uplink-input` to the decap stage.
     pub(super) outer: Box<OuterBurst>,
     /// Learn events sent lately, so that a burst of packets from a new address is one event.
@@ -133,6 +156,7 @@ impl Cx {
             events,
             host_limit: Limiter::default(),
             storm: vec![Limiter::default(); networks].into(),
+            probes: Box::new([Probes::NONE; BURST_MAX]),
             outer: Box::new([None; BURST_MAX]),
             recent: vec![(MacKey::new(NetworkId::NONE, MacAddr::ZERO), MacDestination::from_bits(0), 0); RECENT_SLOTS].into(),
         }

@@ -23,7 +23,7 @@ mod vxlan_encap;
 
 use crate::graph::Spec;
 
-pub use cx::{Cx, Event, Events, Now, Transmit};
+pub use cx::{Cx, Event, Events, Load, Now, Transmit};
 pub use park::{Parked, ask, attend};
 
 /// Every stage, in running order.

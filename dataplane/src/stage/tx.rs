@@ -5,6 +5,7 @@
 
 use overlay::packet::PacketBuf;
 
+use super::cx::Load;
 use super::Cx;
 use crate::dpdk::Burst;
 use crate::graph::{Out, Process, RowKind, Spec};
@@ -19,8 +20,16 @@ pub(super) const SPEC: Spec<Cx> = Spec {
 
 fn process(cx: &mut Cx, burst: &mut Burst, _: &mut Out<'_>) {
     let Some(egress) = burst.as_slice().first().map(|packet| packet.meta().egress) else { return };
-    if burst.as_slice().iter().all(|packet| packet.meta().egress == egress) {
-        cx.tx.send(egress, burst, &mut cx.counters);
+    // One look at each packet: whether all go the same way, and what the transmit side wants to know of them.
+    let mut load = Load::default();
+    let mut elsewhere = 0;
+    for packet in burst.as_slice() {
+        let meta = packet.meta();
+        elsewhere |= meta.egress.0 ^ egress.0;
+        load.add(packet);
+    }
+    if elsewhere == 0 {
+        cx.tx.send(egress, burst, load, &mut cx.counters);
     } else {
         let (tx, counters) = (&mut cx.tx, &mut cx.counters);
         burst.drain_each(|_, packet| tx.send_one(packet.meta().egress, packet, counters));

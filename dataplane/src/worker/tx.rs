@@ -6,13 +6,13 @@
 
 use overlay::num::PortId;
 use overlay::packet::checksum::finish_partial;
-use overlay::packet::{Checksum, PacketBuf};
+use overlay::packet::PacketBuf;
 use overlay::reason::DropReason;
 
 use crate::dpdk::ring::Producer;
 use crate::dpdk::{BURST_MAX, Burst, Mbuf};
 use crate::port::{FaultCounters, PortTx};
-use crate::stage::Transmit;
+use crate::stage::{Load, Transmit};
 use crate::tables::Counters;
 
 /// A transmit queue that this worker owns, and its buffer.
@@ -23,13 +23,15 @@ pub struct TxSlot {
     /// Whether it leads to the host's own stack: its packets count as punted.
     pub host: bool,
     buffer: Burst,
+    /// Octets in the buffer.
+    octets: u64,
     dirty: bool,
 }
 
 impl TxSlot {
     /// An empty buffer before `tx`.
     pub fn new(tx: PortTx, host: bool) -> Self {
-        Self { tx, host, buffer: Burst::new(), dirty: false }
+        Self { tx, host, buffer: Burst::new(), octets: 0, dirty: false }
     }
 }
 
@@ -115,11 +117,12 @@ impl TxSide {
 
 impl Transmit for TxSide {
     #[inline]
-    fn send(&mut self, egress: PortId, burst: &mut Burst, counters: &mut Counters) {
+    fn send(&mut self, egress: PortId, burst: &mut Burst, load: Load, counters: &mut Counters) {
         match self.ways.get_mut(egress.index()) {
             Some(TxWay::Own(slot)) => {
-                if !slot.tx.caps().takes_partial() {
-                    finish_checksums(burst, egress, counters);
+                slot.octets += load.octets;
+                if load.partial && !slot.tx.caps().takes_partial() {
+                    slot.octets -= finish_checksums(burst, egress, counters);
                 }
                 if burst.len() > slot.buffer.room() {
                     slot.make_room(egress, burst.len(), counters);
@@ -150,7 +153,9 @@ impl Transmit for TxSide {
             // The spare burst is empty between calls.
             packet.free();
         }
-        self.send(egress, &mut one, counters);
+        let mut load = Load::default();
+        one.as_slice().iter().for_each(|packet| load.add(packet));
+        self.send(egress, &mut one, load, counters);
         self.spare = one;
     }
 
@@ -189,11 +194,13 @@ impl TxSlot {
     /// Sends the buffer; what the port does not take stays, unless the port is down.
     #[inline]
     fn flush(&mut self, port: PortId, counters: &mut Counters) -> usize {
-        let mut octets: u64 = self.buffer.as_slice().iter().map(|packet| packet.packet_octets() as u64).sum();
         let sent = self.tx.tx(&mut self.buffer);
+        let mut octets = core::mem::take(&mut self.octets);
         if !self.buffer.is_empty() {
-            octets -= self.buffer.as_slice().iter().map(|packet| packet.packet_octets() as u64).sum::<u64>();
+            self.octets = octets_of(&self.buffer);
+            octets -= self.octets;
             if !self.tx.connected() {
+                self.octets = 0;
                 drop_all(&mut self.buffer, port, DropReason::PortDown, counters);
             }
         }
@@ -219,6 +226,7 @@ impl TxSlot {
     /// What did not fit although the port was asked: the receiver is slower than the traffic.
     #[cold]
     fn overflow(&mut self, port: PortId, burst: &mut Burst, counters: &mut Counters) {
+        self.octets -= octets_of(burst);
         let reason = if self.tx.connected() { DropReason::TxFull } else { DropReason::PortDown };
         drop_all(burst, port, reason, counters);
     }
@@ -259,21 +267,20 @@ pub(super) fn fold_common(counters: &mut Counters, port: PortId, faults: &FaultC
     }
 }
 
-/// Completes partial checksums, for a port whose far end expects them complete.
-#[inline]
-fn finish_checksums(burst: &mut Burst, egress: PortId, counters: &mut Counters) {
-    if burst.as_slice().iter().any(|packet| packet.meta().checksum == Checksum::Partial) {
-        finish_slowly(burst, egress, counters);
-    }
+fn octets_of(burst: &Burst) -> u64 {
+    burst.as_slice().iter().map(|packet| packet.packet_octets() as u64).sum()
 }
 
+/// Completes partial checksums, for a port whose far end expects them complete; gives the octets of packets whose
+/// checksum could not be.
 #[inline(never)]
-fn finish_slowly(burst: &mut Burst, egress: PortId, counters: &mut Counters) {
-    let mut good = Burst::new();
+fn finish_checksums(burst: &mut Burst, egress: PortId, counters: &mut Counters) -> u64 {
+    let (mut good, mut lost_octets) = (Burst::new(), 0);
     burst.drain_each(|_, mut packet| match finish_partial(&mut packet) {
         Ok(()) => drop(good.push(packet)),
         Err(reason) => {
             counters.drop(packet.meta().ingress, reason, 1);
+            lost_octets += packet.packet_octets() as u64;
             if let Some(port) = counters.ports.get_mut(egress.index()) {
                 port.tx_dropped += 1;
             }
@@ -281,6 +288,7 @@ fn finish_slowly(burst: &mut Burst, egress: PortId, counters: &mut Counters) {
         }
     });
     burst.append(&mut good);
+    lost_octets
 }
 
 /// Counts every packet of the burst under `reason`, on its ingress and on the port it was to leave by, and frees it.

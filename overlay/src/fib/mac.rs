@@ -92,6 +92,37 @@ pub struct Hit {
     pub slot: Slot,
 }
 
+/// A key with its first bucket worked out: what a burst's first pass leaves for its second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Probe {
+    /// The key.
+    pub key: MacKey,
+    bucket: u32,
+}
+
+impl Probe {
+    /// Finds nothing.
+    pub const NOTHING: Self = Self { key: MacKey::EMPTY, bucket: 0 };
+}
+
+/// What [`MacTable::find`] found: a [`Hit`] that still holds its entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// Where the address is.
+    pub destination: MacDestination,
+    entry: &'a Entry,
+}
+
+impl Found<'_> {
+    /// As [`MacTable::touch`].
+    #[inline(always)]
+    pub fn touch(&self, now_secs: u32) {
+        if self.entry.last_seen_secs.load(Ordering::Relaxed) != now_secs {
+            self.entry.last_seen_secs.store(now_secs, Ordering::Relaxed);
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 #[repr(C)]
 struct Entry {
@@ -146,21 +177,49 @@ impl MacTable {
         MacKey::new(network, mac)
     }
 
-    /// Asks the CPU to load the key's two buckets.
-    #[inline]
-    pub fn prefetch(&self, key: MacKey) {
-        let [first, second] = self.candidates(key);
-        accel::prefetch_slice(&self.buckets, first as usize);
-        accel::prefetch_slice(&self.buckets, second as usize);
+    /// The keys of the destination and the source address of a frame that begins with `addresses`.
+    #[inline(always)]
+    pub const fn keys_of(network: NetworkId, addresses: &[u8; 12]) -> [MacKey; 2] {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = *addresses;
+        let destination = u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 16;
+        let source = u64::from_be_bytes([e, f, g, h, i, j, k, l]) & 0x0000_ffff_ffff_ffff;
+        let network = (network.0 as u64) << 48;
+        [MacKey(network | destination), MacKey(network | source)]
+    }
+
+    /// Works out where to look for the key, and asks the CPU to load it: the key's first bucket. The second is rarely
+    /// looked at until the table is nearly full, and would take the place of something that is needed.
+    #[inline(always)]
+    pub fn prefetch(&self, key: MacKey) -> Probe {
+        let bucket = self.hash(key) as u32 & self.mask;
+        accel::prefetch_slice(&self.buckets, bucket as usize);
+        Probe { key, bucket }
+    }
+
+    /// [`MacTable::lookup`] for the second pass of a burst.
+    #[inline(always)]
+    pub fn find(&self, probe: Probe) -> Option<Found<'_>> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let found = self.probe(probe.key, probe.bucket);
+        if let Some((destination, way)) = found
+            && self.generation.load(Ordering::Acquire) == generation
+            && let Some(Bucket(entries)) = self.buckets.get(probe.bucket as usize)
+        {
+            return Some(Found { destination, entry: &entries[way] });
+        }
+        let hit = self.lookup(probe.key)?;
+        self.entry(hit.slot).map(|entry| Found { destination: hit.destination, entry })
     }
 
     /// Where this address is, if it is known.
-    #[inline]
+    ///
+    /// Looks at both buckets, and again when the writer was at work in between.
+    #[inline(never)]
     pub fn lookup(&self, key: MacKey) -> Option<Hit> {
         let candidates = self.candidates(key);
         for _ in 0..TRIES {
             let generation = self.generation.load(Ordering::Acquire);
-            let found = self.probe(key, candidates);
+            let found = self.search(key, candidates);
             if self.generation.load(Ordering::Acquire) == generation {
                 return found;
             }
@@ -169,17 +228,25 @@ impl MacTable {
     }
 
     #[inline(always)]
-    fn probe(&self, key: MacKey, candidates: [u32; 2]) -> Option<Hit> {
-        for bucket in candidates {
-            let Bucket(entries) = self.buckets.get(bucket as usize)?;
-            for (way, entry) in entries.iter().enumerate() {
-                if entry.key.load(Ordering::Acquire) == key.0 && key != MacKey::EMPTY {
-                    let destination = MacDestination::from_bits(entry.destination.load(Ordering::Acquire));
-                    return Some(Hit { destination, slot: Slot(bucket * WAYS as u32 + way as u32) });
-                }
-            }
+    fn search(&self, key: MacKey, candidates: [u32; 2]) -> Option<Hit> {
+        candidates.into_iter().find_map(|bucket| {
+            let (destination, way) = self.probe(key, bucket)?;
+            Some(Hit { destination, slot: Slot(bucket * WAYS as u32 + way as u32) })
+        })
+    }
+
+    #[inline(always)]
+    fn probe(&self, key: MacKey, bucket: u32) -> Option<(MacDestination, usize)> {
+        let Bucket(entries) = self.buckets.get(bucket as usize)?;
+        // Which place an address has is not to be predicted, but that it is in its first bucket is, until the table is
+        // nearly full: so the place is computed, and one branch asks whether the address is there.
+        let is_at = |way: usize| usize::from(entries[way].key.load(Ordering::Acquire) == key.0);
+        let way = is_at(1) + 2 * is_at(2) + 3 * is_at(3);
+        let entry = &entries[way % WAYS];
+        if entry.key.load(Ordering::Acquire) != key.0 || key == MacKey::EMPTY {
+            return None;
         }
-        None
+        Some((MacDestination::from_bits(entry.destination.load(Ordering::Acquire)), way % WAYS))
     }
 
     /// Notes that the address in this place was seen: a store only when the second has changed.
@@ -212,11 +279,16 @@ impl MacTable {
 
     /// The key's two buckets, always different. Either follows from the other and the key.
     #[inline(always)]
-    fn candidates(&self, key: MacKey) -> [u32; 2] {
+    fn hash(&self, key: MacKey) -> u64 {
         // Not CRC32C: it is linear, so that whoever knows one collision knows them all, whatever the seed. A widening
         // product, folded, is as fast (Wang Yi's wyhash).
         let product = u128::from(key.0 ^ self.secrets[0]) * u128::from(self.secrets[1]);
-        let hash = (product >> 64) as u64 ^ product as u64;
+        (product >> 64) as u64 ^ product as u64
+    }
+
+    #[inline(always)]
+    fn candidates(&self, key: MacKey) -> [u32; 2] {
+        let hash = self.hash(key);
         let first = hash as u32 & self.mask;
         let second = first ^ ((hash >> 32) as u32 & self.mask | 1);
         [first, second]

@@ -135,7 +135,7 @@ impl MacWriter {
 
     fn find(&self, key: MacKey) -> Option<Slot> {
         // There is no other writer: what is read stays, and one look is enough.
-        self.table.probe(key, self.table.candidates(key)).map(|hit| hit.slot)
+        self.table.search(key, self.table.candidates(key)).map(|hit| hit.slot)
     }
 
     /// An empty entry in one of the key's two buckets, after moving others out of the way if need be.
