@@ -114,6 +114,8 @@ pub(super) fn into_service(
         }
         ports.insert(name, open);
     }
+    // Without this a worker that comes round late gets packets handed over for a port it does not know yet.
+    crew.settle()?;
     for (worker, command) in receivers {
         crew.order(worker, command)?;
     }
