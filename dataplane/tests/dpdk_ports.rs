@@ -65,7 +65,8 @@ fn device_texts_that_are_wrong_say_why_and_what_would_be_right() {
         ("tap:a@", "namespace"),
         ("tap:abcdefghijklmnop", "1 to 15"),
         ("tap:a,mac=2:0", "MAC address"),
-        ("af-packet:eth0,framesz=3000", "power of two"),
+        ("af-packet:eth0,framesz=3000", "multiple of 1024"),
+        ("af-packet:eth0,framecnt=33", "multiple of 4"),
         ("pcap:/no/such/file", "no file"),
         ("pcap:,loop", "loop"),
         ("null:size=3", "14 to 9018"),
@@ -344,6 +345,55 @@ fn a_tap_lives_in_another_namespace_and_carries_jumbo_frames() {
     assert!(output.contains("3 received"), "{output}");
     assert!(chained >= 3, "8,942 octets do not fit one mbuf of 2,048");
     port.close(rx, tx).unwrap();
+    assert_eq!(pool.in_use(), 0);
+}
+
+#[test]
+fn a_packet_socket_carries_jumbo_frames_over_a_veth_pair() {
+    let _hold = eal();
+    let pool = pool("afp");
+    let peer = Netns::new("weir-afp");
+    let (ours, theirs) = (format!("wa{}", std::process::id() % 100_000), &peer.0);
+    run(&format!(
+        "ip link add {ours} mtu 9000 type veth peer name wb0 mtu 9000 netns {theirs} && \
+         ip netns exec {theirs} ethtool -K wb0 tx off tso off gso off gro off && \
+         ip netns exec {theirs} sysctl -qw net.ipv6.conf.wb0.disable_ipv6=1 && \
+         sysctl -qw net.ipv6.conf.{ours}.disable_ipv6=1 && ip link set {ours} up && ip -n {theirs} link set wb0 up"
+    ));
+    let params = OpenParams { mtu: 9000, ..params(&pool) };
+    let (near, mut rx, mut tx) = open(&format!("af-packet:{ours},framecnt=64"), &params);
+    let far_device = format!("tap:wc0@{theirs}");
+    let (far, mut far_rx, mut far_tx) = open(&far_device, &params);
+    // The far end is a tap bridged to the veth, so that both directions can be watched from here.
+    run(&format!(
+        "ip -n {theirs} link add br0 mtu 9000 type bridge && ip -n {theirs} link set br0 up && \
+         ip netns exec {theirs} sysctl -qw net.ipv6.conf.all.disable_ipv6=1 && \
+         ip -n {theirs} link set wc0 master br0 && ip -n {theirs} link set wb0 master br0"
+    ));
+    let mut burst = Burst::new();
+    for (size, direction) in [(60, 0), (60, 1), (9014, 0), (9014, 1)] {
+        let sent = frame(size + direction, size);
+        let (tx, rx) = if direction == 0 { (&mut tx[0], &mut far_rx[0]) } else { (&mut far_tx[0], &mut rx[0]) };
+        let mut rounds = 0;
+        wait_until("the frame arrives", || {
+            // A bridge port forwards only some time after it was added.
+            if rounds % 100 == 0 {
+                let mut one = Burst::new();
+                let mut mbuf = pool.alloc().unwrap();
+                assert!(mbuf.append(&sent, &pool));
+                one.push(mbuf).unwrap();
+                tx.tx(&mut one);
+            }
+            rounds += 1;
+            rx.rx(&mut burst, 32);
+            let arrived = burst.as_slice().iter().any(|mbuf| octets(mbuf) == sent);
+            burst.free_all();
+            arrived
+        });
+    }
+    near.close(rx, tx).unwrap();
+    far.close(far_rx, far_tx).unwrap();
+    run(&format!("ip link del {ours}"));
     assert_eq!(pool.in_use(), 0);
 }
 

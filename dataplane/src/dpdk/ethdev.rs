@@ -26,6 +26,8 @@ pub struct EthConfig {
     pub tx_descriptors: u16,
     /// Octets of an Ethernet frame's payload.
     pub mtu: u16,
+    /// A driver that refuses the MTU takes larger frames all the same.
+    pub mtu_is_advice: bool,
     /// Let the device verify checksums, if it can.
     pub rx_checksum: bool,
     /// Let the device finish checksums, if it can.
@@ -40,6 +42,7 @@ impl Default for EthConfig {
             rx_descriptors: 512,
             tx_descriptors: 512,
             mtu: 1500,
+            mtu_is_advice: false,
             rx_checksum: false,
             tx_checksum: false,
         }
@@ -240,7 +243,7 @@ impl Device {
         };
         check(answer, &name, "adjusting its descriptors")?;
 
-        self.set_mtu(config.mtu)?;
+        self.set_mtu(config.mtu, config.mtu_is_advice)?;
 
         // SAFETY: the port is valid.
         let socket = u32::try_from(unsafe { sys::rte_eth_dev_socket_id(self.port) }).unwrap_or(u32::MAX);
@@ -268,12 +271,13 @@ impl Device {
         Ok(())
     }
 
-    fn set_mtu(&self, mtu: u16) -> Result<(), DpdkError> {
+    fn set_mtu(&self, mtu: u16, advice: bool) -> Result<(), DpdkError> {
         // SAFETY: the port is valid and configured.
         let answer = unsafe { sys::rte_eth_dev_set_mtu(self.port, mtu) };
         match -answer {
             // Drivers without the notion of an MTU take any frame that fits their buffers.
             0 | libc::ENOTSUP => Ok(()),
+            libc::EINVAL if advice => Ok(()),
             libc::EINVAL => {
                 let why = format!("an MTU of {mtu} octets is out of the range of driver {}", self.driver);
                 Err(DpdkError::refused(&self.name, why))

@@ -1,10 +1,11 @@
 //! `af-packet:IFACE[,framesz=OCTETS][,framecnt=N]`: an existing kernel device through a packet socket.
 //!
-//! Frames longer than framesz are cut without a word, the kernel reassembles IP fragments before weir sees them, and the
+//! Frames lie in slots of framesz octets, by default as large as the MTU needs; what is longer would be cut without a
+//! word. The kernel reassembles IP fragments before weir sees them, and the
 //! host's own frames on the device are received too.
 
 use super::Backend;
-use super::eth::EthSpec;
+use super::eth::{EthSpec, Slots};
 use super::options::{Options, interface};
 use super::spec::Kind;
 
@@ -15,21 +16,20 @@ pub(super) const BACKEND: Backend = Backend {
     parse,
 };
 
-/// Octets of a block; a frame must fit one.
-const BLOCK_OCTETS: u64 = 65_536;
-
 fn parse(text: &str) -> Result<Kind, String> {
     let mut options = Options::with_first(text);
     let mut arguments = vec![format!("iface={}", interface(options.required("the interface's name")?)?)];
-    if let Some(octets) = options.number("framesz", 128, BLOCK_OCTETS)? {
-        if !octets.is_power_of_two() {
-            return Err(format!("framesz={octets}: a power of two is needed, since frames share blocks"));
-        }
-        arguments.push(format!("framesz={octets},blocksz={BLOCK_OCTETS}"));
+    let octets = options.number("framesz", 2048, 63 * 1024)?.map(|octets| octets as u16);
+    if let Some(octets) = octets.filter(|octets| !octets.is_multiple_of(Slots::UNIT_OCTETS)) {
+        return Err(format!("framesz={octets}: a multiple of {} is needed", Slots::UNIT_OCTETS));
     }
     if let Some(count) = options.number("framecnt", 32, 65_536)? {
+        if !count.is_multiple_of(4) {
+            return Err(format!("framecnt={count}: a multiple of 4 is needed"));
+        }
         arguments.push(format!("framecnt={count}"));
     }
     options.end("framesz=OCTETS, framecnt=N")?;
-    Ok(Kind::Eth(EthSpec::virtual_device("net_af_packet", arguments.join(","))))
+    let slots = Some(Slots { octets });
+    Ok(Kind::Eth(EthSpec { slots, ..EthSpec::virtual_device("net_af_packet", arguments.join(",")) }))
 }

@@ -26,7 +26,7 @@ fn parse(text: &str) -> Result<Kind, String> {
         return Err(format!("the device's name has {} octets, at most 63 are allowed", name.len()));
     }
     let checksum = is_pci(name);
-    Ok(Kind::Eth(EthSpec { driver: "", arguments: text.to_owned(), netns: None, checksum }))
+    Ok(Kind::Eth(EthSpec { driver: "", arguments: text.to_owned(), checksum, ..EthSpec::default() }))
 }
 
 /// `domain:bus:device.function`, the domain optional.
