@@ -1,0 +1,83 @@
+//! What the scripts print: `name value` a line.
+
+use serde::{Deserialize, Serialize};
+
+/// A competitor's figures.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Figure {
+    /// TSC cycles per packet, by the competitor's own count.
+    pub cycles_per_packet: f64,
+    /// Packets counted.
+    pub packets: Option<u64>,
+    /// Packets per receive burst, where it tells.
+    pub mean_rx_burst: Option<f64>,
+}
+
+/// Reads a script's output. testpmd's own lines of burst statistics are understood as well.
+///
+/// # Errors
+/// When there is no figure: with what was there.
+pub(crate) fn parse(text: &str) -> anyhow::Result<Figure> {
+    let value = |name: &str| {
+        let line = text.lines().rfind(|line| line.split_whitespace().next() == Some(name))?;
+        line.split_whitespace().nth(1)?.parse::<f64>().ok()
+    };
+    let cycles = value("cycles_per_packet").filter(|cycles| *cycles > 0.0);
+    let cycles_per_packet =
+        cycles.ok_or_else(|| anyhow::anyhow!("the peer printed no cycles per packet, but:\n{}", text.trim()))?;
+    let packets = value("packets").map(|packets| packets as u64);
+    let mean_rx_burst = value("mean_rx_burst").or_else(|| mean_burst(text));
+    Ok(Figure { cycles_per_packet, packets, mean_rx_burst })
+}
+
+/// Mean of testpmd's statistics, the streams together:
+/// `RX-bursts : 18158 [0% of 0 pkts + 90% of 32 pkts + 7% of 28 pkts + 3% of other]`, polls without packets left out.
+/// `other` counts as half of a burst.
+fn mean_burst(text: &str) -> Option<f64> {
+    let (mut packets, mut bursts) = (0.0, 0.0);
+    for line in text.lines().filter(|line| line.trim_start().starts_with("RX-bursts")) {
+        let (all, parts) = line.split_once(':')?.1.split_once('[')?;
+        let all: f64 = all.trim().parse().ok()?;
+        for part in parts.trim_end_matches(']').split(" + ") {
+            let (percent, size) = part.split_once("% of ")?;
+            let count = all * percent.trim().parse::<f64>().ok()? / 100.0;
+            let size = if size.trim() == "other" { 16.0 } else { size.split_whitespace().next()?.parse().ok()? };
+            if size > 0.0 {
+                packets += count * size;
+                bursts += count;
+            }
+        }
+    }
+    (bursts > 0.0).then(|| packets / bursts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_read() {
+        let figure = parse("noise\ncycles_per_packet 36.25\npackets 12345678\n").unwrap();
+        assert_eq!(figure, Figure { cycles_per_packet: 36.25, packets: Some(12_345_678), mean_rx_burst: None });
+    }
+
+    #[test]
+    fn the_last_figure_counts_and_none_is_an_error() {
+        assert_eq!(parse("cycles_per_packet 1\ncycles_per_packet 2").unwrap().cycles_per_packet, 2.0);
+        for text in ["", "cycles_per_packet", "cycles_per_packet nan", "cycles_per_packet 0", "cycles_per_packets 3"] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains("no cycles per packet"), "{error}");
+        }
+    }
+
+    #[test]
+    fn bursts_of_all_streams_are_weighed() {
+        let text = "cycles_per_packet 157.0\n\
+            RX-bursts : 1000 [50% of 0 pkts + 40% of 32 pkts + 10% of 16 pkts]\n\
+            RX-bursts : 100 [0% of 0 pkts + 100% of 32 pkts]\n";
+        let mean = parse(text).unwrap().mean_rx_burst.unwrap();
+        assert!((mean - (400.0 * 32.0 + 100.0 * 16.0 + 100.0 * 32.0) / 600.0).abs() < 1e-9, "{mean}");
+        let other = "cycles_per_packet 1\nRX-bursts : 10 [0% of 0 pkts + 60% of 32 pkts + 40% of other]";
+        assert!((parse(other).unwrap().mean_rx_burst.unwrap() - 25.6).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,1 @@
+//! Archived runs: `<folder>/<date>-<machine>/` with `setup.txt`, `results.json` and `summary.md`.
