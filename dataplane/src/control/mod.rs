@@ -13,20 +13,33 @@
 //! | `ports` | opening, sharing out and closing ports |
 //! | `learn` | MAC addresses and next hops that workers saw |
 //! | `status` | what `weir show` and the metrics are made from |
+//! | `check`, `picture` | what can be said without a running weir |
+//! | `socket`, `server`, `api`, `metrics` | the control socket: who has it, who serves it, what can be asked |
 
+mod api;
 mod apply;
 mod build;
+mod check;
 mod controller;
 mod crew;
 mod error;
 mod ids;
 mod learn;
+mod metrics;
+pub mod picture;
 mod ports;
+mod server;
+mod socket;
 mod start;
 pub mod status;
 
 pub use apply::Applied;
 pub use build::BuildError;
+pub use check::{DeviceKind, check_device, device_kinds, settle};
 pub use controller::{Controller, Ended};
 pub use error::ControlError;
 pub use ids::LimitExceeded;
+pub use server::{Job, Server};
+pub use socket::{ControlSocket, SocketError};
+
+pub use crate::ledger::{Report, render};

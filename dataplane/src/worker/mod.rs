@@ -24,4 +24,5 @@ pub use plan::{Assignment, plan};
 pub use run::{Idle, Settings, Worker};
 pub use tx::{TxSide, TxSlot, TxWay};
 
-pub use crate::stage::{Event, Events};
+pub use crate::graph::Spec;
+pub use crate::stage::{ENTRIES, Event, Events, STAGES};
