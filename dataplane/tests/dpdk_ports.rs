@@ -1,5 +1,7 @@
 //! Ports over a running EAL: device texts, files, rings, taps, sources and faults.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests, where a failed expectation is a failed test")]
+
 mod dpdk_common;
 
 use std::sync::Arc;

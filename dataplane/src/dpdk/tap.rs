@@ -26,7 +26,7 @@ use super::mempool::Mempool;
 use super::netns::within_optional;
 
 /// Octets of an Ethernet header with two tags.
-const HEADER_OCTETS: usize = 22;
+const HEADER_OCTETS: u32 = 22;
 
 /// What a tap device is opened with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,7 +71,7 @@ pub struct TapRx {
     pool: Mempool,
     /// Fresh mbufs, as many as the largest frame needs.
     spare: Burst,
-    segments: usize,
+    segments: i32,
     _not_sync: PhantomData<Cell<()>>,
 }
 
@@ -96,9 +96,9 @@ impl Tap {
                 format!("{} queues were asked for; it has 1 to 256", config.queues),
             ));
         }
-        let room = usize::from(pool.data_room_octets()).max(1);
-        let segments = (usize::from(config.mtu) + HEADER_OCTETS).div_ceil(room);
-        if segments > BURST_MAX {
+        let room = u32::from(pool.data_room_octets()).max(1);
+        let segments = (u32::from(config.mtu) + HEADER_OCTETS).div_ceil(room).cast_signed();
+        if segments.unsigned_abs() as usize > BURST_MAX {
             let why = format!(
                 "an MTU of {} octets needs {segments} mbufs of {room} octets, at most {BURST_MAX} are chained",
                 config.mtu
@@ -193,9 +193,9 @@ fn open_here(config: &TapConfig) -> Result<(File, Vec<File>), (&'static str, io:
         }
         File::from_raw_fd(socket)
     };
-    let mut flags = libc::IFF_TAP | libc::IFF_NO_PI;
+    let mut flags = (libc::IFF_TAP | libc::IFF_NO_PI) as i16;
     if config.queues > 1 {
-        flags |= libc::IFF_MULTI_QUEUE;
+        flags |= libc::IFF_MULTI_QUEUE as i16;
     }
     let mut files = Vec::new();
     for _ in 0..config.queues {
@@ -206,7 +206,7 @@ fn open_here(config: &TapConfig) -> Result<(File, Vec<File>), (&'static str, io:
             .open("/dev/net/tun")
             .map_err(|error| (OPENING, error))?;
         let mut request = Request::new(&config.name);
-        request.set(0, &(flags as u16).to_ne_bytes());
+        request.set(0, &flags.to_ne_bytes());
         request.call(&file, libc::TUNSETIFF).map_err(|error| (OPENING, error))?;
         files.push(file);
     }
@@ -277,7 +277,7 @@ impl TapRx {
         let wanted = max.min(burst.room());
         let (mut received, mut octets) = (0, 0);
         while received < wanted {
-            let missing = self.segments.saturating_sub(self.spare.len());
+            let missing = (self.segments.unsigned_abs() as usize).saturating_sub(self.spare.len());
             if missing != 0 && !self.pool.alloc_bulk(&mut self.spare, missing) {
                 add(&self.counters.rx_no_mbuf, 1);
                 break;
@@ -287,7 +287,7 @@ impl TapRx {
                 *vector = mbuf.tailroom_vector();
             }
             // SAFETY: the first `segments` vectors are the free room of fresh mbufs that `self.spare` owns.
-            let length = unsafe { libc::readv(self.file.as_raw_fd(), vectors.as_ptr(), self.segments as i32) };
+            let length = unsafe { libc::readv(self.file.as_raw_fd(), vectors.as_ptr(), self.segments) };
             // Nothing there, or the interface is down.
             let Ok(length) = usize::try_from(length) else { break };
             octets += length as u64;
@@ -334,18 +334,21 @@ impl TapTx {
         let (mut sent, mut octets, mut errors) = (0, 0, 0);
         for mbuf in burst.as_mut_slice() {
             let mut vectors = [const { libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 } }; BURST_MAX];
-            let mut count = 0;
+            let mut count = 0_i32;
             let mut fits = true;
-            mbuf.for_each_segment(&mut |segment| match vectors.get_mut(count) {
+            mbuf.for_each_segment(&mut |segment| match vectors.get_mut(count.unsigned_abs() as usize) {
                 Some(vector) => {
                     *vector = libc::iovec { iov_base: segment.as_ptr().cast_mut().cast(), iov_len: segment.len() };
                     count += 1;
                 }
                 None => fits = false,
             });
-            // SAFETY: the first `count` vectors are the packet's segments, which the kernel only reads.
-            let written =
-                if fits { unsafe { libc::writev(self.file.as_raw_fd(), vectors.as_ptr(), count as i32) } } else { -1 };
+            let written = if fits {
+                // SAFETY: the first `count` vectors are the packet's segments, which the kernel only reads.
+                unsafe { libc::writev(self.file.as_raw_fd(), vectors.as_ptr(), count) }
+            } else {
+                -1
+            };
             if written < 0 {
                 let error = if fits { io::Error::last_os_error().raw_os_error().unwrap_or_default() } else { 0 };
                 // Full, or down: later frames would fare no better.

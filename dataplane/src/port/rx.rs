@@ -20,7 +20,7 @@ pub enum PortRx {
     /// Of a vhost-user port.
     Vhost(VhostRx),
     /// Of a kernel tap device.
-    Tap(TapQueueRx),
+    Tap(Box<TapQueueRx>),
     /// Packets that weir makes.
     Source(Box<SourceRx>),
     /// One that loses, duplicates, delays and reorders.
@@ -51,7 +51,7 @@ pub struct TapQueueRx {
 
 impl PortRx {
     pub(super) fn tap(queue: TapRx, port: PortId) -> Self {
-        Self::Tap(TapQueueRx { queue, port })
+        Self::Tap(Box::new(TapQueueRx { queue, port }))
     }
 
     pub(super) fn eth(queue: RxQueue, port: PortId, reports_checksums: bool) -> Self {
