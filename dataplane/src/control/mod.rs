@@ -13,6 +13,7 @@
 //! | `ports` | opening, sharing out and closing ports |
 //! | `learn` | MAC addresses and next hops that workers saw |
 //! | `status` | what `weir show` and the metrics are made from |
+//! | `end` | the books at the end |
 //! | `check`, `picture` | what can be said without a running weir |
 //! | `socket`, `server`, `api`, `metrics` | the control socket: who has it, who serves it, what can be asked |
 
@@ -22,6 +23,7 @@ mod build;
 mod check;
 mod controller;
 mod crew;
+mod end;
 mod error;
 mod ids;
 mod learn;
@@ -37,6 +39,7 @@ pub use apply::Applied;
 pub use build::BuildError;
 pub use check::{DeviceKind, check_device, device_kinds, settle};
 pub use controller::{Controller, Ended};
+pub use end::last_words;
 pub use error::ControlError;
 pub use ids::LimitExceeded;
 pub use server::{Job, Server};

@@ -72,11 +72,10 @@ impl Controller {
             crew.hands.push(Hand::new(*cpu, launched));
         }
         let entries = worker::entries()?;
-        let ports = into_service(opened, &mut crew, &entries)?;
         let parts = Parts {
             config,
             ids,
-            ports,
+            ports: BTreeMap::new(),
             crew,
             published,
             macs,
@@ -90,6 +89,9 @@ impl Controller {
         };
         let mut controller = Self::assemble(parts);
         controller.apply_static_entries();
+        // Packets come last: everything they need is there.
+        controller.ports = into_service(opened, &mut controller.crew, &controller.entries)?;
+        controller.pool_level = controller.pool.in_use();
         Ok(controller)
     }
 }

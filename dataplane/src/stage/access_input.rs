@@ -1,13 +1,14 @@
 //! From a container port to its network: the Ethernet header is checked, an 802.1Q tag removed, the network found.
 //!
 //! A bridge forwards what it does not understand: nothing beyond the Ethernet header is parsed here.
-//! Reads: head. Writes: `meta.network`, `meta.vlan`.
+//! Reads: head. Writes: `meta.network`, `meta.vlan`, `meta.mac_buckets`.
 
+use overlay::fib::mac::{BurstReader, MacTable};
 use overlay::num::NetworkId;
 use overlay::packet::PacketBuf;
 use overlay::reason::DropReason;
 
-use super::{Cx, vlan};
+use super::{Cx, bridge, vlan};
 use crate::dpdk::Mbuf;
 use crate::graph::{Edges, Process, RowKind, Spec};
 use crate::tables::{PortEntry, Tables};
@@ -26,35 +27,46 @@ pub(super) const SPEC: Spec<Cx> = Spec {
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     // A burst here comes from one receive queue, so all packets share the ingress port.
     let Some(ingress) = packets.first().map(|packet| packet.meta().ingress) else { return };
-    let Some(port) = cx.tables.port(ingress) else { return };
-    let suppress = cx.tables.network(port.network).is_some_and(|network| network.suppress);
+    let tables = &*cx.tables;
+    let Some(port) = tables.port(ingress) else { return };
+    let macs = tables.macs.burst();
+    let network = port.network;
+    let suppress = tables.network(network).is_some_and(|network| network.suppress);
+    let mut octets = 0;
     for (index, packet) in packets.iter_mut().enumerate() {
-        let (ethertype, source) = match packet.head().first_chunk::<14>() {
-            Some(header) => (u16::from_be_bytes([header[12], header[13]]), header[6]),
-            None => {
-                edges.drop(index, packet.meta_mut(), DropReason::EthernetTruncated);
-                continue;
-            }
-        };
-        if source & 1 != 0 {
-            edges.drop(index, packet.meta_mut(), DropReason::SourceMacMulticast);
+        octets += packet.packet_octets() as u64;
+        let Some(header) = packet.head().first_chunk::<14>() else {
+            edges.drop(index, packet.meta_mut(), DropReason::EthernetTruncated);
             continue;
-        }
-        if port.network.is_some() && ethertype != vlan::TPID && ethertype != vlan::TPID_SERVICE {
-            packet.meta_mut().network = port.network;
-            edges.set(index, if suppress && is_resolution(packet.head(), ethertype) { SUPPRESS } else { BRIDGE });
+        };
+        let keys = MacTable::keys_of(network, header);
+        let [.., high, low] = *header;
+        let ethertype = u16::from_be_bytes([high, low]);
+        let resolution = suppress && is_resolution(header, ethertype);
+        if keys[1].is_multicast() {
+            edges.drop(index, packet.meta_mut(), DropReason::SourceMacMulticast);
+        } else if network.is_some() && ethertype != vlan::TPID && ethertype != vlan::TPID_SERVICE {
+            bridge::prepare(&macs, packet.meta_mut(), network, keys);
+            edges.set(index, if resolution { SUPPRESS } else { BRIDGE });
         } else {
-            match tagged(&cx.tables, port, packet, ethertype) {
+            match tagged(tables, &macs, port, packet, ethertype) {
                 Ok(edge) => edges.set(index, edge),
                 Err(reason) => edges.drop(index, packet.meta_mut(), reason),
             }
         }
     }
+    cx.counters.rx_octets(ingress, octets);
 }
 
 /// A frame with a tag, or an untagged one on a port that has only tagged networks.
 #[cold]
-fn tagged(tables: &Tables, port: &PortEntry, packet: &mut Mbuf, ethertype: u16) -> Result<u8, DropReason> {
+fn tagged(
+    tables: &Tables,
+    macs: &BurstReader<'_>,
+    port: &PortEntry,
+    packet: &mut Mbuf,
+    ethertype: u16,
+) -> Result<u8, DropReason> {
     let (network, vid) = if ethertype == vlan::TPID {
         match vlan::pop(packet)? {
             // IEEE 802.1Q § 6.9: VID 0 says nothing of the VLAN, only of the priority.
@@ -69,22 +81,24 @@ fn tagged(tables: &Tables, port: &PortEntry, packet: &mut Mbuf, ethertype: u16) 
     if network == NetworkId::NONE {
         return Err(DropReason::NoNetwork);
     }
-    let meta = packet.meta_mut();
-    meta.network = network;
-    meta.vlan = vid;
+    let Some(header) = packet.head().first_chunk::<14>() else { return Err(DropReason::VlanTruncated) };
+    let keys = MacTable::keys_of(network, header);
     let suppress = tables.network(network).is_some_and(|entry| entry.suppress);
-    let inner = packet.head().get(12..14).map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]));
-    Ok(if suppress && is_resolution(packet.head(), inner) { SUPPRESS } else { BRIDGE })
+    let resolution = suppress && is_resolution(header, u16::from_be_bytes([header[12], header[13]]));
+    let meta = packet.meta_mut();
+    meta.vlan = vid;
+    bridge::prepare(macs, meta, network, keys);
+    Ok(if resolution { SUPPRESS } else { BRIDGE })
 }
 
 /// Whether the frame may be an ARP request or a neighbour solicitation: those go to a group address.
 #[inline]
-fn is_resolution(head: &[u8], ethertype: u16) -> bool {
+fn is_resolution(header: &[u8; 14], ethertype: u16) -> bool {
     const ARP: u16 = 0x0806;
     const IPV6: u16 = 0x86dd;
     match ethertype {
         ARP => true,
-        IPV6 => head.first_chunk::<3>().is_some_and(|destination| *destination == [0x33, 0x33, 0xff]),
+        IPV6 => header.starts_with(&[0x33, 0x33, 0xff]),
         _ => false,
     }
 }

@@ -3,7 +3,7 @@
 //! Two passes, as for every table: all keys first, with their buckets prefetched, then all look-ups.
 //! Reads: MAC addresses, `meta.network`. Writes: `meta.egress` or `meta.tunnel`. IEEE 802.1Q § 8.6, § 8.7.
 
-use overlay::fib::mac::{MacDestination, MacKey, MacTable, MacTarget, Probe};
+use overlay::fib::mac::{BurstReader, MacDestination, MacKey, MacTable, MacTarget};
 use overlay::num::{NetworkId, PortId, TunnelId};
 use overlay::packet::{Flags, Meta, PacketBuf};
 use overlay::reason::DropReason;
@@ -26,76 +26,84 @@ pub(super) const SPEC: Spec<Cx> = Spec {
     process: Process::Each(process),
 };
 
-/// Where to look for one packet's two addresses; the burst's first pass fills them in for the second.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Probes {
-    source: Probe,
-    destination: Probe,
-}
-
-impl Probes {
-    pub(super) const NONE: Self = Self { source: Probe::NOTHING, destination: Probe::NOTHING };
+/// Works out where the bridge will look for `keys`, the addresses of a packet of `network`, and has it loaded: called by
+/// the stages before, which have the header at hand.
+#[inline(always)]
+pub(super) fn prepare(macs: &BurstReader<'_>, meta: &mut Meta, network: NetworkId, keys: [MacKey; 2]) {
+    let [destination, source] = keys;
+    meta.network = network;
+    meta.mac_buckets = [macs.prefetch(destination), macs.prefetch(source)];
 }
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     let tables = &*cx.tables;
-    let macs = &*tables.macs;
     let now_secs = cx.now.secs;
-    for (probes, packet) in cx.probes.iter_mut().zip(packets.iter()) {
-        let [destination, source] = match packet.head().first_chunk::<12>() {
-            Some(addresses) => MacTable::keys_of(packet.meta().network, addresses),
-            // The stages before have dropped what is shorter than an Ethernet header.
-            None => [Probe::NOTHING.key; 2],
-        };
-        *probes = Probes { source: macs.prefetch(source), destination: macs.prefetch(destination) };
-    }
+    let mut macs = tables.macs.burst();
     // Bit `i`: the source of packet `i` is not where the table says, or not in the table.
     let mut unknown = 0_u64;
     let mut counted = Run::default();
     let mut way = Way::default();
-    for (index, (packet, probes)) in packets.iter_mut().zip(cx.probes.iter()).enumerate() {
+    for (index, packet) in packets.iter_mut().enumerate() {
         let octets = packet.packet_octets();
+        // The stages before have dropped what is shorter than an Ethernet header.
+        let header = packet.head().first_chunk::<14>().unwrap_or(&[0; 14]);
         let meta = packet.meta();
+        let [destination, source] = MacTable::keys_of(meta.network, header);
+        let [destination_bucket, source_bucket] = meta.mac_buckets;
         if meta.network != counted.network {
-            counted.restart(meta.network, &mut cx.counters.networks);
+            counted.restart(meta.network, index, &mut cx.counters.networks);
         }
-        counted.packets += 1;
         counted.octets += octets as u64;
 
         let here = here(meta);
-        match macs.find(probes.source) {
+        let mut from = macs.find(source, source_bucket);
+        let mut to = macs.find(destination, destination_bucket);
+        if !macs.is_current() {
+            (from, to) = (None, None);
+        }
+        match from {
             Some(found) if found.destination.same_place(here) => found.touch(now_secs),
             _ => unknown |= 1 << index,
         }
-        match macs.find(probes.destination) {
+        match to {
             // As the packet before it: most packets of a burst go one way.
-            Some(found) if found.destination == way.destination && !found.destination.same_place(here) => {
-                match way.take(packet, octets) {
-                    Ok(edge) => edges.set(index, edge),
-                    Err(reason) => edges.drop(index, packet.meta_mut(), reason),
-                }
-            }
-            found => match forward(tables, packet, probes.destination.key, found.map(|found| found.destination)) {
-                Ok(next) => {
-                    way = next;
-                    match way.take(packet, octets) {
-                        Ok(edge) => edges.set(index, edge),
-                        Err(reason) => edges.drop(index, packet.meta_mut(), reason),
+            Some(found) if found.destination == way.destination && !found.destination.same_place(here) => {}
+            _ => {
+                to = to.or_else(|| macs.find_carefully(destination));
+                match forward(tables, packet, destination, to.map(|found| found.destination)) {
+                    Ok(next) => way = next,
+                    Err(Other::Flood) => {
+                        edges.set(index, FLOOD);
+                        continue;
+                    }
+                    Err(Other::Drop(reason)) => {
+                        edges.drop(index, packet.meta_mut(), reason);
+                        continue;
                     }
                 }
-                Err(Other::Flood) => edges.set(index, FLOOD),
-                Err(Other::Drop(reason)) => edges.drop(index, packet.meta_mut(), reason),
-            },
+            }
+        }
+        match way.take(packet, octets) {
+            Ok(edge) => edges.set(index, edge),
+            Err(reason) => edges.drop(index, packet.meta_mut(), reason),
         }
     }
-    counted.close(&mut cx.counters.networks);
+    counted.close(packets.len(), &mut cx.counters.networks);
     while unknown != 0 {
         let index = unknown.trailing_zeros() as usize;
         unknown &= unknown - 1;
-        if let (Some(packet), Some(probes)) = (packets.get(index), cx.probes.get(index)) {
-            let (meta, key) = (*packet.meta(), probes.source.key);
-            learn(cx, &meta, key);
-        }
+        learn_late(cx, packets, index);
+    }
+}
+
+/// The source of a packet that may have been given a tag since.
+#[cold]
+fn learn_late(cx: &mut Cx, packets: &[Mbuf], index: usize) {
+    let Some(packet) = packets.get(index) else { return };
+    let meta = *packet.meta();
+    if let Some(header) = packet.head().first_chunk::<14>() {
+        let [_, source] = MacTable::keys_of(meta.network, header);
+        learn(cx, &meta, source);
     }
 }
 
@@ -103,21 +111,21 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
 #[derive(Default)]
 struct Run {
     network: NetworkId,
-    packets: u64,
+    first: usize,
     octets: u64,
 }
 
 impl Run {
     #[cold]
-    fn restart(&mut self, network: NetworkId, counters: &mut [NetworkCounters]) {
-        self.close(counters);
-        *self = Self { network, ..Self::default() };
+    fn restart(&mut self, network: NetworkId, index: usize, counters: &mut [NetworkCounters]) {
+        self.close(index, counters);
+        *self = Self { network, first: index, octets: 0 };
     }
 
     #[inline]
-    fn close(&self, counters: &mut [NetworkCounters]) {
+    fn close(&self, end: usize, counters: &mut [NetworkCounters]) {
         if let Some(counter) = counters.get_mut(self.network.index()) {
-            counter.packets += self.packets;
+            counter.packets += (end - self.first) as u64;
             counter.octets += self.octets;
         }
     }
@@ -198,7 +206,7 @@ impl From<DropReason> for Other {
 /// Finds the way of a packet that does not go where the one before it went.
 #[inline(never)]
 fn forward(tables: &Tables, packet: &Mbuf, key: MacKey, found: Option<MacDestination>) -> Result<Way, Other> {
-    if key.mac().is_multicast() {
+    if key.is_multicast() {
         return Err(if is_reserved(key) { Other::Drop(DropReason::ReservedMac) } else { Other::Flood });
     }
     let destination = found.ok_or(Other::Flood)?;

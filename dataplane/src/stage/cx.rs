@@ -7,7 +7,6 @@ use overlay::fib::mac::{MacDestination, MacKey};
 use overlay::num::{MacAddr, NeighbourId, NetworkId, PortId};
 use std::net::IpAddr;
 
-use super::bridge::Probes;
 use super::park::Parked;
 use super::uplink_input::OuterBurst;
 use overlay::packet::{Checksum, PacketBuf};
@@ -115,8 +114,6 @@ pub struct Cx {
     pub host_limit: Limiter,
     /// Limit of broadcast, unknown and multicast, by network.
     pub storm: Box<[Limiter]>,
-    /// Where the bridge looks for the addresses of its burst.
-    pub(super) probes: Box<[Probes; BURST_MAX]>,
     /// Outer headers of the burst on its way from `uplink-input` to the decap stage.
     pub(super) outer: Box<OuterBurst>,
     /// Learn events sent lately, so that a burst of packets from a new address is one event.
@@ -156,7 +153,6 @@ impl Cx {
             events,
             host_limit: Limiter::default(),
             storm: vec![Limiter::default(); networks].into(),
-            probes: Box::new([Probes::NONE; BURST_MAX]),
             outer: Box::new([None; BURST_MAX]),
             recent: vec![(MacKey::new(NetworkId::NONE, MacAddr::ZERO), MacDestination::from_bits(0), 0); RECENT_SLOTS].into(),
         }

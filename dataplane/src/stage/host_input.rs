@@ -22,6 +22,7 @@ pub(super) const SPEC: Spec<Cx> = Spec {
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     for (index, packet) in packets.iter_mut().enumerate() {
         let octets = packet.packet_octets();
+        cx.counters.rx_octets(packet.meta().ingress, octets as u64);
         let meta = packet.meta_mut();
         let uplink = cx.tables.port(meta.ingress).map(|port| port.peer);
         let entry = uplink.and_then(|id| cx.tables.port(id));

@@ -31,7 +31,9 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     // A burst here comes from one receive queue, so all packets share the ingress port.
     let Some(ingress) = packets.first().map(|packet| packet.meta().ingress) else { return };
     let Some(port) = cx.tables.port(ingress) else { return };
+    let mut octets = 0;
     for (index, packet) in packets.iter_mut().enumerate() {
+        octets += packet.packet_octets() as u64;
         if packet.meta().checksum == Checksum::Bad {
             edges.drop(index, packet.meta_mut(), DropReason::UdpChecksum);
             continue;
@@ -57,6 +59,7 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
             Err(reason) => edges.drop(index, packet.meta_mut(), reason),
         }
     }
+    cx.counters.rx_octets(ingress, octets);
 }
 
 /// Whether the frame is addressed to `mac` or to a group.

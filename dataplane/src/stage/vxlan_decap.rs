@@ -4,13 +4,15 @@
 
 use std::net::IpAddr;
 
+use overlay::fib::mac::{BurstReader, MacTable};
 use overlay::num::{NetworkId, TunnelId, Vni};
 use overlay::packet::PacketBuf;
 use overlay::packet::outer::OuterUdp;
 use overlay::reason::DropReason;
 use overlay::tunnel::vxlan;
 
-use super::Cx;
+use super::uplink_input::OuterBurst;
+use super::{Cx, bridge};
 use crate::dpdk::Mbuf;
 use crate::graph::{Edges, Process, RowKind, Spec};
 use crate::tables::Tables;
@@ -35,9 +37,10 @@ struct Known {
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     let mut known = None;
+    let macs = cx.tables.macs.burst();
     for (index, packet) in packets.iter_mut().enumerate() {
         let octets = packet.packet_octets();
-        match pop(cx, packet, &mut known) {
+        match pop(&cx.tables, &cx.outer, &macs, packet, &mut known) {
             Ok(tunnel) => {
                 if let Some(counters) = cx.counters.tunnels.get_mut(tunnel.index()) {
                     counters.rx_packets += 1;
@@ -51,22 +54,30 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
 }
 
 #[inline]
-fn pop(cx: &Cx, packet: &mut Mbuf, known: &mut Option<Known>) -> Result<TunnelId, DropReason> {
+fn pop(
+    tables: &Tables,
+    outer: &OuterBurst,
+    macs: &BurstReader<'_>,
+    packet: &mut Mbuf,
+    known: &mut Option<Known>,
+) -> Result<TunnelId, DropReason> {
     let place = packet.meta().session as usize;
-    let Some(Some(outer)) = cx.outer.get(place) else { return Err(DropReason::VxlanTruncated) };
+    let Some(Some(outer)) = outer.get(place) else { return Err(DropReason::VxlanTruncated) };
     let vni = vxlan::inspect(outer)?;
     let answer = match known {
         Some(answer) if answer.vni == vni && answer.source == outer.source() => answer,
-        _ => known.insert(look_up(&cx.tables, vni, outer)?),
+        _ => known.insert(look_up(tables, vni, outer)?),
     };
-    vxlan::pop_inspected(packet, outer, &cx.tables.vxlan)?;
-    if packet.head().get(6).is_some_and(|first| first & 1 != 0) {
+    vxlan::pop_inspected(packet, outer, &tables.vxlan)?;
+    let Some(header) = packet.head().first_chunk::<14>() else { return Err(DropReason::VxlanInnerTruncated) };
+    let keys = MacTable::keys_of(answer.network, header);
+    if keys[1].is_multicast() {
         return Err(DropReason::SourceMacMulticast);
     }
     let meta = packet.meta_mut();
-    meta.network = answer.network;
     meta.tunnel = answer.tunnel;
     meta.session = 0;
+    bridge::prepare(macs, meta, answer.network, keys);
     Ok(answer.tunnel)
 }
 

@@ -131,6 +131,14 @@ impl Counters {
         }
     }
 
+    /// Counts octets received on a port.
+    #[inline]
+    pub fn rx_octets(&mut self, port: PortId, octets: u64) {
+        if let Some(counted) = self.ports.get_mut(port.index()) {
+            counted.rx_octets += octets;
+        }
+    }
+
     /// All drops together.
     pub fn dropped(&self) -> u64 {
         self.drops.iter().sum()

@@ -42,7 +42,8 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The order that publishes an entry. `--cfg weir_weaken` breaks it on purpose: the model checker must notice.
 const PUBLISH: Ordering = if cfg!(weir_weaken) { Ordering::Relaxed } else { Ordering::Release };
 
-/// A network and a MAC address in one word: `network << 48 | mac`.
+/// A network and a MAC address in one word: the address as it lies in memory, first octet lowest, and the network above
+/// it. A key is two loads and a mask away from a frame.
 ///
 /// 0, the all-zero address in network 0, marks an empty place. No station has that address: it is never inserted and
 /// never found.
@@ -56,7 +57,8 @@ impl MacKey {
     /// The key of `mac` in `network`.
     #[inline]
     pub const fn new(network: NetworkId, mac: MacAddr) -> Self {
-        Self((network.0 as u64) << 48 | mac.to_u64())
+        let [a, b, c, d, e, f] = mac.0;
+        Self((network.0 as u64) << 48 | u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
     }
 
     /// The network.
@@ -68,7 +70,14 @@ impl MacKey {
     /// The MAC address.
     #[inline]
     pub const fn mac(self) -> MacAddr {
-        MacAddr::from_u64(self.0)
+        let [a, b, c, d, e, f, _, _] = self.0.to_le_bytes();
+        MacAddr([a, b, c, d, e, f])
+    }
+
+    /// Whether the address has the group bit.
+    #[inline]
+    pub const fn is_multicast(self) -> bool {
+        self.0 & 1 != 0
     }
 }
 
@@ -92,20 +101,7 @@ pub struct Hit {
     pub slot: Slot,
 }
 
-/// A key with its first bucket worked out: what a burst's first pass leaves for its second.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Probe {
-    /// The key.
-    pub key: MacKey,
-    bucket: u32,
-}
-
-impl Probe {
-    /// Finds nothing.
-    pub const NOTHING: Self = Self { key: MacKey::EMPTY, bucket: 0 };
-}
-
-/// What [`MacTable::find`] found: a [`Hit`] that still holds its entry.
+/// What [`BurstReader::find`] found: a [`Hit`] that still holds its entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     /// Where the address is.
@@ -177,38 +173,28 @@ impl MacTable {
         MacKey::new(network, mac)
     }
 
-    /// The keys of the destination and the source address of a frame that begins with `addresses`.
+    /// The keys of the destination and the source address of a frame that begins with `header`.
     #[inline(always)]
-    pub const fn keys_of(network: NetworkId, addresses: &[u8; 12]) -> [MacKey; 2] {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = *addresses;
-        let destination = u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 16;
-        let source = u64::from_be_bytes([e, f, g, h, i, j, k, l]) & 0x0000_ffff_ffff_ffff;
+    pub const fn keys_of(network: NetworkId, header: &[u8; 14]) -> [MacKey; 2] {
+        const MAC: u64 = 0x0000_ffff_ffff_ffff;
+        // One load each: eight octets from the start, eight to the end.
+        let destination = match header.first_chunk() {
+            Some(octets) => u64::from_le_bytes(*octets) & MAC,
+            None => 0,
+        };
+        let source = match header.last_chunk() {
+            Some(octets) => u64::from_le_bytes(*octets) & MAC,
+            None => 0,
+        };
         let network = (network.0 as u64) << 48;
         [MacKey(network | destination), MacKey(network | source)]
     }
 
-    /// Works out where to look for the key, and asks the CPU to load it: the key's first bucket. The second is rarely
-    /// looked at until the table is nearly full, and would take the place of something that is needed.
+    /// The table as one burst's look-ups use it.
     #[inline(always)]
-    pub fn prefetch(&self, key: MacKey) -> Probe {
-        let bucket = self.hash(key) as u32 & self.mask;
-        accel::prefetch_slice(&self.buckets, bucket as usize);
-        Probe { key, bucket }
-    }
-
-    /// [`MacTable::lookup`] for the second pass of a burst.
-    #[inline(always)]
-    pub fn find(&self, probe: Probe) -> Option<Found<'_>> {
+    pub fn burst(&self) -> BurstReader<'_> {
         let generation = self.generation.load(Ordering::Acquire);
-        let found = self.probe(probe.key, probe.bucket);
-        if let Some((destination, way)) = found
-            && self.generation.load(Ordering::Acquire) == generation
-            && let Some(Bucket(entries)) = self.buckets.get(probe.bucket as usize)
-        {
-            return Some(Found { destination, entry: &entries[way] });
-        }
-        let hit = self.lookup(probe.key)?;
-        self.entry(hit.slot).map(|entry| Found { destination: hit.destination, entry })
+        BurstReader { table: self, buckets: &self.buckets, mask: self.mask, secrets: self.secrets, generation }
     }
 
     /// Where this address is, if it is known.
@@ -280,10 +266,7 @@ impl MacTable {
     /// The key's two buckets, always different. Either follows from the other and the key.
     #[inline(always)]
     fn hash(&self, key: MacKey) -> u64 {
-        // Not CRC32C: it is linear, so that whoever knows one collision knows them all, whatever the seed. A widening
-        // product, folded, is as fast (Wang Yi's wyhash).
-        let product = u128::from(key.0 ^ self.secrets[0]) * u128::from(self.secrets[1]);
-        (product >> 64) as u64 ^ product as u64
+        hash(key, self.secrets)
     }
 
     #[inline(always)]
@@ -292,5 +275,64 @@ impl MacTable {
         let first = hash as u32 & self.mask;
         let second = first ^ ((hash >> 32) as u32 & self.mask | 1);
         [first, second]
+    }
+}
+
+#[inline(always)]
+fn hash(key: MacKey, secrets: [u64; 2]) -> u64 {
+    // Not CRC32C: it is linear, so that whoever knows one collision knows them all, whatever the seed. A widening
+    // product, folded, is as fast (Wang Yi's wyhash).
+    let product = u128::from(key.0 ^ secrets[0]) * u128::from(secrets[1]);
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// A reader's copy of what does not change, so that the compiler may keep it in registers while packets are written to;
+/// for one burst, in two steps: [`BurstReader::prefetch`] all, then [`BurstReader::find`] all.
+#[derive(Debug)]
+pub struct BurstReader<'a> {
+    table: &'a MacTable,
+    buckets: &'a [Bucket],
+    mask: u32,
+    secrets: [u64; 2],
+    generation: u64,
+}
+
+impl<'a> BurstReader<'a> {
+    /// Works out the key's first bucket and asks the CPU to load it. The second is rarely looked at until the table is
+    /// nearly full, and would take the place of something that is needed.
+    #[inline(always)]
+    pub fn prefetch(&self, key: MacKey) -> u32 {
+        let bucket = hash(key, self.secrets) as u32 & self.mask;
+        accel::prefetch_slice(self.buckets, bucket as usize);
+        bucket
+    }
+
+    /// Where the address is that [`BurstReader::prefetch`] gave `bucket` for; `None` also when it is not where most are,
+    /// or when the writer is at work: ask [`BurstReader::find_carefully`] then.
+    ///
+    /// What it gives is to be believed only if [`BurstReader::is_current`] says so afterwards.
+    #[inline(always)]
+    pub fn find(&self, key: MacKey, bucket: u32) -> Option<Found<'a>> {
+        // The writer fills a bucket from its front, and the table is larger than what it is made to hold: most addresses
+        // are alone in their bucket, and the branch is predicted.
+        let Bucket([entry, ..]) = self.buckets.get(bucket as usize)?;
+        if entry.key.load(Ordering::Acquire) != key.0 || key == MacKey::EMPTY {
+            return None;
+        }
+        Some(Found { destination: MacDestination::from_bits(entry.destination.load(Ordering::Acquire)), entry })
+    }
+
+    /// Whether the writer has moved nothing since the burst began (or since this last said no): what was found is true.
+    #[inline(always)]
+    pub fn is_current(&mut self) -> bool {
+        let generation = self.table.generation.load(Ordering::Acquire);
+        core::mem::replace(&mut self.generation, generation) == generation
+    }
+
+    /// [`MacTable::lookup`].
+    #[inline(never)]
+    pub fn find_carefully(&self, key: MacKey) -> Option<Found<'a>> {
+        let hit = self.table.lookup(key)?;
+        self.table.entry(hit.slot).map(|entry| Found { destination: hit.destination, entry })
     }
 }

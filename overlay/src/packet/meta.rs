@@ -103,6 +103,8 @@ pub struct Meta {
     pub session: u32,
     /// Bits.
     pub flags: Flags,
+    /// First buckets of the destination's and the source's MAC address, from the stage before the bridge.
+    pub mac_buckets: [u32; 2],
     /// Times the packet re-entered the graph (at most 3, then it is dropped as `loop`).
     pub reentries: u8,
     /// The stage at which a parked or handed-over packet resumes.

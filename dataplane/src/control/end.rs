@@ -1,0 +1,57 @@
+//! The books at the end: what came in went somewhere.
+
+use std::fmt::Write as _;
+
+use overlay::reason::DropReason;
+
+use super::Ended;
+use crate::tables::Totals;
+
+/// The conservation law with its figures, all workers together, and whether it holds and every packet buffer is back.
+pub fn last_words(ended: &Ended) -> (String, bool) {
+    let mut totals = Totals::default();
+    let mut drops = [0; DropReason::COUNT];
+    for report in &ended.reports {
+        let more = &report.counters.totals;
+        totals.rx += more.rx;
+        totals.created += more.created;
+        totals.taken_over += more.taken_over;
+        totals.tx += more.tx;
+        totals.punted += more.punted;
+        totals.consumed += more.consumed;
+        totals.handed_over += more.handed_over;
+        totals.held += more.held;
+        drops.iter_mut().zip(&report.counters.drops).for_each(|(sum, more)| *sum += more);
+    }
+    let dropped: u64 = drops.iter().sum();
+    let imbalance = totals.imbalance(dropped);
+    let mut text = format!(
+        "packets: rx {} + created {} + taken over {} = tx {} + punted {} + consumed {} + handed over {} + held {} + dropped {dropped}",
+        totals.rx,
+        totals.created,
+        totals.taken_over,
+        totals.tx,
+        totals.punted,
+        totals.consumed,
+        totals.handed_over,
+        totals.held,
+    );
+    let named: Vec<String> = DropReason::ALL
+        .iter()
+        .zip(drops)
+        .filter(|(_, packets)| *packets > 0)
+        .map(|(reason, packets)| format!("{} {packets}", reason.name()))
+        .collect();
+    if !named.is_empty() {
+        let _ = write!(text, " ({})", named.join(", "));
+    }
+    let closed = imbalance == 0 && ended.missing_mbufs == 0;
+    if imbalance != 0 {
+        let _ = write!(text, "; imbalance {imbalance}");
+    }
+    match ended.missing_mbufs {
+        0 => text.push_str("; all packet buffers are back"),
+        missing => _ = write!(text, "; {missing} packet buffers are missing"),
+    }
+    (text, closed)
+}
