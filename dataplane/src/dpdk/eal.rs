@@ -276,3 +276,49 @@ fn remedy(errno: Errno) -> &'static str {
         _ => "See its log lines for the reason.",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(worker_cpus: Vec<u32>, extra: &[&str]) -> EalArgs {
+        EalArgs {
+            worker_cpus,
+            main_cpus: vec![0],
+            memory: MemoryMode::NoHuge { mebibytes: 64 },
+            file_prefix: "t".into(),
+            pci: false,
+            extra: extra.iter().map(|&text| text.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn workers_get_an_lcore_each_and_main_is_none_of_them() {
+        let cpu = allowed_cpus()[0];
+        let line = args(vec![cpu], &["--log-level=8"]).build().unwrap().join(" ");
+        let expected = format!(
+            "weir --lcores 0@(0),1@{cpu} --main-lcore 0 --file-prefix=t --no-huge -m 64 --no-shconf --no-pci --log-level=8"
+        );
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn lcores_of_the_user_are_refused_with_the_place_where_they_belong() {
+        let cpu = allowed_cpus()[0];
+        for bad in ["-l", "-l0-1", "-c", "-c3", "--lcores=0@0", "--lcores", "--main-lcore=1"] {
+            let error = args(vec![cpu], &[bad]).build().unwrap_err();
+            assert_eq!(error, EalError::LcoresGiven { argument: bad.into() });
+            assert!(error.to_string().contains("workers.cores"), "{error}");
+        }
+        assert!(args(vec![cpu], &["--single-file-segments", "--log-level=lib.eal:debug"]).build().is_ok());
+    }
+
+    #[test]
+    fn cpus_that_do_not_exist_or_are_named_twice_are_refused() {
+        let cpu = allowed_cpus()[0];
+        assert_eq!(args(vec![], &[]).build().unwrap_err(), EalError::NoWorkers);
+        assert_eq!(args(vec![cpu, cpu], &[]).build().unwrap_err(), EalError::CpuTwice { cpu });
+        let error = args(vec![999], &[]).build().unwrap_err();
+        assert_eq!(error, EalError::CpuNotAllowed { cpu: 999, allowed: allowed_cpus() });
+    }
+}

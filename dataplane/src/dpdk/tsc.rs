@@ -121,9 +121,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conversion_is_exact_to_a_tick_in_either_direction() {
+    fn conversion_loses_no_more_than_rounding() {
         let clock = TscClock::new(2_600_000_000);
-        assert_eq!(clock.to_ticks(Nanos(1_000_000_000)), 2_600_000_000 - 1 + u64::from(clock.to_ticks(Nanos(5)) == 13));
+        assert!((2_599_999_999..=2_600_000_000).contains(&clock.to_ticks(Nanos(1_000_000_000))));
+        assert!((999_999_999..=1_000_000_000).contains(&clock.to_nanos(2_600_000_000).0));
         for ticks in [0, 1, 26, 2_600, 2_600_000_000, 1 << 60] {
             let back = clock.to_ticks(clock.to_nanos(ticks));
             let tolerance = 3 + ticks / (1 << 30);
