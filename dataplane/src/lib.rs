@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`cli`] | the command line |
 //! | [`config`] | the file: types, checks, differences |
 //! | [`control`] | everything that is not forwarding a packet |
 //! | [`dpdk`] | DPDK, made safe; the only unsafe code |
@@ -13,6 +14,7 @@
 //! | [`tables`] | what workers read |
 //! | [`worker`] | the loop of one core |
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod dpdk;

@@ -1,2 +1,7 @@
-//! weir
-fn main() {}
+//! The binary `weir`: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dataplane::cli::main()
+}
