@@ -86,6 +86,9 @@ pub trait Transmit: std::any::Any + Send {
     /// Sends what is still kept; returns how many packets the ports took.
     fn flush(&mut self, counters: &mut Counters) -> usize;
 
+    /// Whether there is something for [`Transmit::flush`] to do.
+    fn has_work(&self) -> bool;
+
     /// Packets kept at the moment.
     fn held(&self) -> usize;
 }

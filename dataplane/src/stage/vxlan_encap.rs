@@ -3,16 +3,17 @@
 //! Reads: `meta.tunnel`, `meta.network`. Writes: `meta.flow_hash`, `meta.egress`, outer headers.
 
 use overlay::fib::neighbour::Neighbour;
-use overlay::num::{MacAddr, NeighbourId};
+use overlay::num::{MacAddr, NetworkId, PortId, TunnelId, Vni};
 use overlay::packet::checksum::finish_partial;
 use overlay::packet::flow::flow_hash;
 use overlay::packet::{Checksum, PacketBuf};
 use overlay::reason::DropReason;
+use overlay::tunnel::vxlan::VxlanEncap;
 
 use super::Cx;
 use crate::dpdk::Mbuf;
 use crate::graph::{Edges, Process, RowKind, Spec};
-use crate::tables::Tables;
+use crate::tables::{Tables, TunnelCounters};
 
 const TX: u8 = 1;
 const PARK: u8 = 2;
@@ -25,65 +26,112 @@ pub(super) const SPEC: Spec<Cx> = Spec {
     process: Process::Each(process),
 };
 
-/// A next hop that was looked up in this burst.
-#[derive(Clone, Copy)]
-struct NextHop {
-    id: NeighbourId,
-    mac: MacAddr,
+/// The way that the packet before took: most packets of a burst go into one tunnel of one network.
+struct Way<'a> {
+    tunnel: TunnelId,
+    network: NetworkId,
+    encap: &'a VxlanEncap,
+    vni: Vni,
+    next_hop: MacAddr,
+    egress: PortId,
+    max_inner_octets: u32,
+}
+
+/// Packets into one tunnel in a row, counted together.
+#[derive(Default)]
+struct Run {
+    tunnel: TunnelId,
+    packets: u64,
+    octets: u64,
 }
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
-    let mut next_hop = NextHop { id: NeighbourId::NONE, mac: MacAddr::ZERO };
+    let (tables, now_secs) = (&*cx.tables, cx.now.secs);
+    let mut way: Option<Way<'_>> = None;
+    let mut run = Run::default();
     for (index, packet) in packets.iter_mut().enumerate() {
         let octets = packet.packet_octets();
-        let tunnel = packet.meta().tunnel;
-        match push(&cx.tables, packet, octets, &mut next_hop, cx.now.secs) {
-            Ok(edge) => {
-                edges.set(index, edge);
-                if edge == TX
-                    && let Some(counters) = cx.counters.tunnels.get_mut(tunnel.index())
-                {
-                    counters.tx_packets += 1;
-                    counters.tx_octets += octets as u64;
+        let meta = packet.meta();
+        let way = match &way {
+            Some(way) if way.tunnel == meta.tunnel && way.network == meta.network => way,
+            _ => match find(tables, meta.tunnel, meta.network, now_secs) {
+                Ok(Some(found)) => {
+                    run.restart(meta.tunnel, &mut cx.counters.tunnels);
+                    way.insert(found)
                 }
+                Ok(None) => {
+                    edges.set(index, PARK);
+                    continue;
+                }
+                Err(reason) => {
+                    edges.drop(index, packet.meta_mut(), reason);
+                    continue;
+                }
+            },
+        };
+        match way.push(packet, octets) {
+            Ok(()) => {
+                edges.set(index, TX);
+                run.packets += 1;
+                run.octets += octets as u64;
             }
             Err(reason) => edges.drop(index, packet.meta_mut(), reason),
         }
     }
+    run.close(&mut cx.counters.tunnels);
 }
 
-#[inline]
-fn push(
+/// The way into `tunnel`; `None` when its next hop has yet to be asked.
+#[inline(never)]
+fn find(
     tables: &Tables,
-    packet: &mut Mbuf,
-    octets: usize,
-    next_hop: &mut NextHop,
+    tunnel: TunnelId,
+    network: NetworkId,
     now_secs: u32,
-) -> Result<u8, DropReason> {
-    let meta = packet.meta();
-    let Some(tunnel) = tables.tunnel(meta.tunnel) else { return Err(DropReason::NoRoute) };
-    let (Some(encap), Some(network)) = (&tunnel.encap, tables.network(meta.network)) else {
-        return Err(DropReason::NoRoute);
-    };
-    if octets > tunnel.max_inner_octets as usize {
-        return Err(DropReason::MtuExceeded);
-    }
-    if tunnel.neighbour != next_hop.id {
-        match tables.neighbours.get(tunnel.neighbour) {
-            Neighbour::Resolved(mac) => *next_hop = NextHop { id: tunnel.neighbour, mac },
-            Neighbour::Unresolved | Neighbour::Failed => return Ok(PARK),
+) -> Result<Option<Way<'_>>, DropReason> {
+    let entry = tables.tunnel(tunnel).ok_or(DropReason::NoRoute)?;
+    let encap = entry.encap.as_ref().ok_or(DropReason::NoRoute)?;
+    let vni = tables.network(network).ok_or(DropReason::NoNetwork)?.vni;
+    let Neighbour::Resolved(next_hop) = tables.neighbours.get(entry.neighbour) else { return Ok(None) };
+    tables.neighbours.touch(entry.neighbour, now_secs);
+    let (egress, max_inner_octets) = (entry.egress, entry.max_inner_octets);
+    Ok(Some(Way { tunnel, network, encap, vni, next_hop, egress, max_inner_octets }))
+}
+
+impl Way<'_> {
+    #[inline(always)]
+    fn push(&self, packet: &mut Mbuf, octets: usize) -> Result<(), DropReason> {
+        if octets > self.max_inner_octets as usize {
+            return Err(DropReason::MtuExceeded);
         }
-        tables.neighbours.touch(tunnel.neighbour, now_secs);
+        if packet.meta().checksum == Checksum::Partial {
+            finish_partial(packet)?;
+        }
+        let head = packet.head();
+        let ethertype = match head.first_chunk::<14>() {
+            Some([.., high, low]) => u16::from_be_bytes([*high, *low]),
+            None => 0,
+        };
+        let hash = flow_hash(head, ethertype, 14);
+        self.encap.push(packet, self.vni, self.next_hop, hash)?;
+        let meta = packet.meta_mut();
+        meta.flow_hash = hash;
+        meta.egress = self.egress;
+        Ok(())
     }
-    if meta.checksum == Checksum::Partial {
-        finish_partial(packet)?;
+}
+
+impl Run {
+    #[cold]
+    fn restart(&mut self, tunnel: TunnelId, counters: &mut [TunnelCounters]) {
+        self.close(counters);
+        *self = Self { tunnel, ..Self::default() };
     }
-    let head = packet.head();
-    let ethertype = head.get(12..14).map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]));
-    let hash = flow_hash(head, ethertype, 14);
-    encap.push(packet, network.vni, next_hop.mac, hash)?;
-    let meta = packet.meta_mut();
-    meta.flow_hash = hash;
-    meta.egress = tunnel.egress;
-    Ok(TX)
+
+    fn close(&self, counters: &mut [TunnelCounters]) {
+        if let Some(counter) = counters.get_mut(self.tunnel.index()) {
+            counter.tx_packets += self.packets;
+            counter.tx_octets += self.octets;
+        }
+    }
 }

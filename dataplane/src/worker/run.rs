@@ -126,7 +126,7 @@ impl<K: Clock> Worker<K> {
         }
         let received = polled + taken;
         let flushed = single && polled != 0;
-        if !flushed && self.cx.tx.held() != 0 {
+        if !flushed && self.cx.tx.has_work() {
             let sent = self.cx.tx.flush(&mut self.cx.counters);
             self.meter.close_flush(sent);
         }

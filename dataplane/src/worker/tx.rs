@@ -166,7 +166,9 @@ impl Transmit for TxSide {
         while let Some(port) = self.dirty.get(index).copied() {
             if let Some(TxWay::Own(slot)) = self.ways.get_mut(port.index()) {
                 sent += slot.flush(port, counters);
-                if !slot.buffer.is_empty() {
+                // A fault port that delays gives its packets on when it is called again.
+                let delays = slot.tx.fault_counters().is_some_and(|faults| faults.held != 0);
+                if delays || !slot.buffer.is_empty() {
                     index += 1;
                     continue;
                 }
@@ -180,6 +182,11 @@ impl Transmit for TxSide {
             }
         }
         sent
+    }
+
+    #[inline]
+    fn has_work(&self) -> bool {
+        !self.dirty.is_empty() || self.rings.iter().flatten().any(|handoff| !handoff.buffer.is_empty())
     }
 
     #[inline]
