@@ -4,7 +4,7 @@ use super::{Arrival, OuterUdp, UDP_OCTETS, UnderlayParams, VXLAN_OCTETS, halves}
 use crate::packet::layout::{self, IpLayout};
 use crate::reason::DropReason;
 use crate::wire::ethernet::ethertype;
-use crate::wire::{Ipv4Header, Ipv6Header, UdpHeader, icmpv6, protocol, view};
+use crate::wire::{Ipv4Header, Ipv6Header, TcpHeader, UdpHeader, icmpv6, protocol, tcp, view};
 
 /// See [`super::classify`].
 #[inline(never)]
@@ -40,7 +40,7 @@ impl Frame<'_> {
         if !self.params.local.contains_v4(header.destination().to_bits()) {
             return Ok(Arrival::Other);
         }
-        Ok(self.udp(&ip, [0, u64::from(header.source().to_bits())])?.map_or(Arrival::Ipv4(ip), Arrival::Vxlan))
+        Ok(self.transport(&ip, [0, u64::from(header.source().to_bits())])?.map_or(Arrival::Ipv4(ip), Arrival::Vxlan))
     }
 
     fn ipv6(self) -> Result<Arrival, DropReason> {
@@ -60,7 +60,26 @@ impl Frame<'_> {
         if !ours {
             return Ok(Arrival::Other);
         }
-        Ok(self.udp(&ip, halves(header.source().to_bits()))?.map_or(Arrival::Ipv6(ip), Arrival::Vxlan))
+        Ok(self.transport(&ip, halves(header.source().to_bits()))?.map_or(Arrival::Ipv6(ip), Arrival::Vxlan))
+    }
+
+    /// The VXLAN packet in this IP packet; `None` when it is something else that is well formed as far as its ports.
+    fn transport(self, ip: &IpLayout, source: [u64; 2]) -> Result<Option<OuterUdp>, DropReason> {
+        if ip.protocol == protocol::TCP && ip.first {
+            return self.tcp(ip).map(|()| None);
+        }
+        self.udp(ip, source)
+    }
+
+    /// The host's own stack gets no segment whose header is not there. RFC 1858 asks the same of first
+    /// fragments.
+    fn tcp(self, ip: &IpLayout) -> Result<(), DropReason> {
+        if ip.payload_octets() < tcp::HEADER_OCTETS {
+            return Err(DropReason::TcpMalformed);
+        }
+        let (header, _) = view::<TcpHeader>(self.at(ip.l4_offset), DropReason::HeaderSplit)?;
+        let octets = header.header_octets();
+        if octets < tcp::HEADER_OCTETS || octets > ip.payload_octets() { Err(DropReason::TcpMalformed) } else { Ok(()) }
     }
 
     /// The VXLAN packet in this IP packet; `None` when it is something else.

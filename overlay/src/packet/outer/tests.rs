@@ -185,7 +185,8 @@ fn options_and_extension_headers_are_stepped_over() {
 #[test]
 fn what_is_not_vxlan_goes_its_way() {
     assert!(matches!(of(&v4_with(&[(37, 0xb6)])), Ok(Arrival::Ipv4(ip)) if ip.protocol == 17), "another port");
-    assert!(matches!(of(&v4_with(&[(23, 6)])), Ok(Arrival::Ipv4(ip)) if ip.protocol == 6 && ip.l4_offset == 34));
+    let tcp = [(23, 6), (46, 0x50)];
+    assert!(matches!(of(&v4_with(&tcp)), Ok(Arrival::Ipv4(ip)) if ip.protocol == 6 && ip.l4_offset == 34));
     assert_eq!(of(&v4_with(&[(33, 9)])), Ok(Arrival::Other), "another address");
     assert!(matches!(of(&v6_with(&[(57, 0xb6)])), Ok(Arrival::Ipv6(_))));
     assert_eq!(of(&v6_with(&[(53, 9)])), Ok(Arrival::Other));
@@ -198,6 +199,18 @@ fn what_is_not_vxlan_goes_its_way() {
     }
     assert!(matches!(of(&v6_with(&[(20, 58), (54, 128)])), Ok(Arrival::Ipv6(_))), "an echo request");
     assert_eq!(of(&v6_with(&[(20, 58), (54, 128), (38, 0xff), (39, 0x02)])), Ok(Arrival::Other));
+}
+
+#[test]
+fn tcp_whose_header_is_not_there_is_refused() {
+    // The data offset is below 20 octets, or beyond the packet; a later fragment has none.
+    assert_eq!(of(&v4_with(&[(23, 6), (46, 0x40)])), Err(DropReason::TcpMalformed));
+    assert_eq!(of(&v4_with(&[(23, 6), (46, 0x50), (16, 0), (17, 39)])), Err(DropReason::TcpMalformed));
+    assert_eq!(of(&v4_with(&[(23, 6), (46, 0xf0), (16, 0), (17, 79)])), Err(DropReason::TcpMalformed));
+    assert!(matches!(of(&v4_with(&[(23, 6), (46, 0xf0), (16, 0), (17, 80)])), Ok(Arrival::Ipv4(_))));
+    assert!(matches!(of(&v4_with(&[(23, 6), (46, 0), (21, 1)])), Ok(Arrival::Ipv4(ip)) if !ip.first));
+    assert_eq!(of(&v6_with(&[(20, 6), (66, 0)])), Err(DropReason::TcpMalformed));
+    assert!(matches!(of(&v6_with(&[(20, 6), (66, 0x50)])), Ok(Arrival::Ipv6(_))));
 }
 
 #[test]
