@@ -1,0 +1,140 @@
+//! Captures of what weir sent, and tshark as their judge.
+
+use std::path::{Path, PathBuf};
+
+use super::net::Netns;
+use super::process::{Running, run};
+use super::{Scratch, unique, wait_for};
+
+/// Tcpdump on a peer's device. On the kernel's end of a tap or veth, "in" is exactly what weir sent.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    tcpdump: Running,
+    file: PathBuf,
+    what: String,
+}
+
+impl Capture {
+    /// Starts to capture what weir sends to `device` of `netns`.
+    #[track_caller]
+    pub(crate) fn of_weir(scratch: &Scratch, netns: &Netns, device: &str) -> Self {
+        Self::start(scratch, netns, device, "in")
+    }
+
+    /// Starts to capture both directions.
+    #[track_caller]
+    pub(crate) fn of_all(scratch: &Scratch, netns: &Netns, device: &str) -> Self {
+        Self::start(scratch, netns, device, "inout")
+    }
+
+    #[track_caller]
+    fn start(scratch: &Scratch, netns: &Netns, device: &str, direction: &str) -> Self {
+        let number = unique();
+        let file = scratch.path(&format!("{device}-{number}.pcap"));
+        let log = scratch.path(&format!("tcpdump-{device}-{number}.log"));
+        let path = file.display().to_string();
+        // A buffer of 32 MiB: nothing may be missed. -Z: root writes into the test's folder.
+        let line = [
+            "tcpdump", "-n", "-i", device, "-Q", direction, "-s", "0", "-B", "32768", "-U", "-Z", "root", "-w", &path,
+        ];
+        let mut tcpdump = netns.start(line, &log);
+        wait_for("tcpdump", 10, || {
+            assert!(tcpdump.ended().is_none(), "{}", tcpdump.tail());
+            tcpdump.said().contains("listening on").then_some(())
+        });
+        Self { tcpdump, file, what: format!("{device} of {}", netns.name()) }
+    }
+
+    /// Ends the capture; fails when frames were missed.
+    #[track_caller]
+    pub(crate) fn stop(mut self) -> Captured {
+        // What was sent a moment ago is still on its way to the file.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        self.tcpdump.signal("INT");
+        self.tcpdump.wait(20);
+        let said = self.tcpdump.said();
+        assert!(said.contains("\n0 packets dropped by kernel"), "the capture on {} is not whole:\n{said}", self.what);
+        Captured { file: self.file.clone(), what: self.what.clone() }
+    }
+}
+
+/// A capture file of frames.
+#[derive(Clone, Debug)]
+pub(crate) struct Captured {
+    file: PathBuf,
+    what: String,
+}
+
+/// What no frame of weir may be. A checksum's status 0 is "bad". Linux writes 0xffff where a TCP checksum summed up in
+/// software is 0 (both are zero in ones' complement), which tshark calls bad: such packets come from the peers.
+const BAD: &str = "_ws.malformed || ip.checksum.status == 0 || (tcp.checksum.status == 0 && tcp.checksum != 0xffff) || udp.checksum.status == 0 \
+    || icmp.checksum.status == 0 || icmpv6.checksum.status == 0";
+
+impl Captured {
+    /// A file that weir itself wrote.
+    pub(crate) fn from_file(file: &Path) -> Self {
+        Self { file: file.to_owned(), what: file.display().to_string() }
+    }
+
+    /// The frames that match a display filter, one line each.
+    #[track_caller]
+    pub(crate) fn list(&self, filter: &str) -> Vec<String> {
+        self.tshark(filter, &[])
+    }
+
+    /// One field of the frames that match a display filter.
+    #[track_caller]
+    pub(crate) fn fields(&self, filter: &str, field: &str) -> Vec<String> {
+        self.tshark(filter, &["-T", "fields", "-e", field])
+    }
+
+    #[track_caller]
+    fn tshark(&self, filter: &str, options: &[&str]) -> Vec<String> {
+        let path = self.file.display().to_string();
+        let mut line = vec!["tshark", "-n", "-r", &path];
+        for option in [
+            "ip.check_checksum:TRUE",
+            "udp.check_checksum:TRUE",
+            "tcp.check_checksum:TRUE",
+            // Datagrams are judged one by one, not put together.
+            "ip.defragment:FALSE",
+            "ipv6.defragment:FALSE",
+            "tcp.desegment_tcp_streams:FALSE",
+        ] {
+            line.extend(["-o", option]);
+        }
+        line.extend(["-Y", filter]);
+        line.extend(options);
+        run(line).ok().lines().map(str::to_owned).collect()
+    }
+
+    /// How many frames match a display filter.
+    #[track_caller]
+    pub(crate) fn count(&self, filter: &str) -> usize {
+        self.list(filter).len()
+    }
+
+    /// Fails unless there are at least `least` frames and tshark finds all of them well formed, checksums included.
+    #[track_caller]
+    pub(crate) fn judge(&self, least: usize) {
+        let all = self.count("frame");
+        assert!(all >= least, "{}: only {all} frames were captured, {least} expected", self.what);
+        let bad = self.list(BAD);
+        let first: Vec<_> = bad.iter().take(10).cloned().collect();
+        assert!(bad.is_empty(), "{}: {} of {all} frames are bad:\n{}", self.what, bad.len(), first.join("\n"));
+    }
+
+    /// Fails when a frame matches the filter.
+    #[track_caller]
+    pub(crate) fn has_none(&self, filter: &str) {
+        let found = self.list(filter);
+        let first: Vec<_> = found.iter().take(10).cloned().collect();
+        assert!(found.is_empty(), "{}: {} frames are {filter}:\n{}", self.what, found.len(), first.join("\n"));
+    }
+
+    /// Fails when no frame matches the filter.
+    #[track_caller]
+    pub(crate) fn has_some(&self, filter: &str) {
+        assert!(self.count(filter) != 0, "{}: no frame is {filter}", self.what);
+    }
+}
