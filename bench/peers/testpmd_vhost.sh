@@ -2,12 +2,25 @@
 # DPDK's testpmd moves frames between two vhost-user ports on one core, with the same containers that weir gets.
 #
 # usage: testpmd_vhost.sh SECONDS MBUFS CPU GENERATOR_CPU [MODE]
-# prints: cycles_per_packet, packets, and testpmd's line of receive bursts
+# prints: cycles_per_packet, packets, waited_share, and testpmd's lines of receive bursts
 # needs: dpdk-testpmd (Debian package dpdk), root, hugepages, two CPUs
 set -euo pipefail
 
 seconds=$1 mbufs=$2 cpu=$3 other=$4 mode=${5:-io}
 here=$(cd "$(dirname "$0")" && pwd)
+# Nanoseconds that a thread of process $1 whose name begins with $2 has waited for its CPU: others' time, not its own.
+waited() {
+    local task
+    for task in /proc/"$1"/task/*; do
+        if [[ $(<"$task/comm") == "$2"* ]]; then
+            cut -d ' ' -f 2 "$task/schedstat"
+            return
+        fi
+    done
+    echo 0
+}
+share() { awk -v before="$1" -v after="$2" -v seconds="$3" 'BEGIN { printf "waited_share %.4f\n", (after - before) / 1e9 / seconds }'; }
+
 work=$(mktemp -d)
 pids=()
 finish() {
@@ -19,9 +32,10 @@ trap finish EXIT
 trap 'exit 143' TERM INT
 mkfifo "$work/switch.in" "$work/gen.in"
 
+# Without flushing: a restart would throw away the frames that go round.
 dpdk-testpmd --lcores "0@$other,1@$cpu" --in-memory --no-pci --log-level=3 --file-prefix="weir-bench-vpmd-$$" \
     --vdev "net_vhost0,iface=$work/a" --vdev "net_vhost1,iface=$work/b" \
-    -- -i --nb-cores=1 --total-num-mbufs="$mbufs" --mbuf-size=2176 --burst=32 --forward-mode="$mode" \
+    -- -i --nb-cores=1 --total-num-mbufs="$mbufs" --mbuf-size=2176 --burst=32 --forward-mode="$mode" --no-flush-rx \
     --record-core-cycles --record-burst-stats <"$work/switch.in" >"$work/switch" 2>&1 &
 pids+=($!)
 exec 8>"$work/switch.in"
@@ -42,8 +56,11 @@ sleep 0.2
 echo 'start tx_first 16' >&9
 sleep 1 # warm-up
 echo stop >&8
+sleep 0.3
 echo start >&8
+before=$(waited "${pids[0]}" rte-worker || echo 0)
 sleep "$seconds"
+after=$(waited "${pids[0]}" rte-worker || echo 0)
 echo stop >&8
 sleep 0.5
 echo 'stop' >&9
@@ -59,3 +76,4 @@ awk '/start packet forwarding|packet forwarding - ports/ { text = "" } { text = 
     "$work/switch" >"$work/last"
 sed -n 's/.*CPU cycles\/packet=\([0-9.]*\) .*packets=\([0-9]*\)).*/cycles_per_packet \1\npackets \2/p' "$work/last" | tail -n 2
 grep 'RX-bursts' "$work/last" || true
+share "$before" "$after" "$seconds"

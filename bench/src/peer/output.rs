@@ -11,6 +11,15 @@ pub(crate) struct Figure {
     pub packets: Option<u64>,
     /// Packets per receive burst, where it tells.
     pub mean_rx_burst: Option<f64>,
+    /// Part of the time that its polling thread waited while others had the CPU. Its own count of cycles goes on.
+    pub waited_share: f64,
+}
+
+impl Figure {
+    /// Cycles per packet without those that others had, as weir's are without stolen ones.
+    pub(crate) fn own_cycles_per_packet(&self) -> f64 {
+        self.cycles_per_packet * (1.0 - self.waited_share.clamp(0.0, 1.0))
+    }
 }
 
 /// Reads a script's output. testpmd's own lines of burst statistics are understood as well.
@@ -27,7 +36,8 @@ pub(crate) fn parse(text: &str) -> anyhow::Result<Figure> {
         cycles.ok_or_else(|| anyhow::anyhow!("the peer printed no cycles per packet, but:\n{}", text.trim()))?;
     let packets = value("packets").map(|packets| packets as u64);
     let mean_rx_burst = value("mean_rx_burst").or_else(|| mean_burst(text));
-    Ok(Figure { cycles_per_packet, packets, mean_rx_burst })
+    let waited_share = value("waited_share").unwrap_or(0.0);
+    Ok(Figure { cycles_per_packet, packets, mean_rx_burst, waited_share })
 }
 
 /// Mean of testpmd's statistics, the streams together:
@@ -57,8 +67,10 @@ mod tests {
 
     #[test]
     fn a_figure_is_read() {
-        let figure = parse("noise\ncycles_per_packet 36.25\npackets 12345678\n").unwrap();
-        assert_eq!(figure, Figure { cycles_per_packet: 36.25, packets: Some(12_345_678), mean_rx_burst: None });
+        let figure = parse("noise\ncycles_per_packet 36.25\npackets 12345678\nwaited_share 0.2\n").unwrap();
+        let packets = Some(12_345_678);
+        assert_eq!(figure, Figure { cycles_per_packet: 36.25, packets, mean_rx_burst: None, waited_share: 0.2 });
+        assert!((figure.own_cycles_per_packet() - 29.0).abs() < 1e-12);
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Cost {
             total_cycles_per_packet: report.total_cycles_per_packet,
             framework: report.framework,
             container: report.container,
-            stages: stages(report),
+            stages: stages(report, fitted),
             accounts: report.accounts.clone(),
             c_f: fitted.c_f,
             c_p: fitted.c_p,
@@ -225,15 +225,19 @@ impl Cost {
 }
 
 
-fn stages(report: &Report) -> Vec<Stage> {
+/// Rows that ran; their lines from the window that has all burst sizes.
+fn stages(report: &Report, fitted: &Report) -> Vec<Stage> {
     let seen = report.stages.iter().filter(|stage| stage.calls != 0);
-    let rows = seen.map(|stage| Stage {
-        name: stage.name.clone(),
-        kind: format!("{:?}", stage.kind).to_lowercase(),
-        cycles_per_packet: stage.cycles_per_packet,
-        cycles_per_visit: stage.cycles_per_visit,
-        c_f: stage.c_f,
-        c_p: stage.c_p,
+    let rows = seen.map(|stage| {
+        let line = fitted.stages.iter().find(|fitted| fitted.name == stage.name);
+        Stage {
+            name: stage.name.clone(),
+            kind: format!("{:?}", stage.kind).to_lowercase(),
+            cycles_per_packet: stage.cycles_per_packet,
+            cycles_per_visit: stage.cycles_per_visit,
+            c_f: line.and_then(|line| line.c_f),
+            c_p: line.and_then(|line| line.c_p),
+        }
     });
     rows.collect()
 }
