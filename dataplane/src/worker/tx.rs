@@ -120,13 +120,15 @@ impl Transmit for TxSide {
     fn send(&mut self, egress: PortId, burst: &mut Burst, load: Load, counters: &mut Counters) {
         match self.ways.get_mut(egress.index()) {
             Some(TxWay::Own(slot)) => {
-                slot.octets += load.octets;
+                let mut octets = load.octets;
                 if load.partial && !slot.tx.caps().takes_partial() {
-                    slot.octets -= finish_checksums(burst, egress, counters);
+                    octets -= finish_checksums(burst, egress, counters);
                 }
                 if burst.len() > slot.buffer.room() {
                     slot.make_room(egress, burst.len(), counters);
                 }
+                // Only now: a flush takes what is counted here for what is in the buffer.
+                slot.octets += octets;
                 slot.buffer.append(burst);
                 if !slot.dirty {
                     slot.dirty = true;
