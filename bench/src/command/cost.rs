@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::measure::{Options, Session, Setup, Window};
-use crate::report::{Cost, Settings, print, print_json};
+use crate::measure::{Options, Session, Setup};
+use crate::report::{Cost, Measured, Settings, print, print_json};
 use crate::scenario;
 
 /// Burst sizes that the cost line is fitted to.
@@ -90,16 +90,16 @@ impl Args {
         let each = Duration::from_secs_f64(self.seconds * SWEEP_PART);
         let swept = if sweep.is_empty() { None } else { Some(session.sweep(sweep, each)?) };
         let window = Duration::from_secs_f64(self.seconds) / WINDOWS;
-        let windows: Vec<Window> = (0..WINDOWS).map(|_| session.window(window)).collect::<Result<_, _>>()?;
+        let (windows, whole) = session.windows(WINDOWS, window)?;
         let (way, wrong) = session.way()?;
         if let Some(count) = self.capture {
             let written = session.capture(count, &self.capture_file)?;
             tracing::info!(written, file = %self.capture_file.display(), "captured");
         }
-        let settings =
-            Settings { seconds: self.seconds, window_seconds: window.as_secs_f64(), sweep: sweep.to_vec() };
+        let settings = Settings { seconds: self.seconds, window_seconds: window.as_secs_f64(), sweep: sweep.to_vec() };
         let Some(first) = windows.first() else { bail!("nothing was measured") };
         let conditions = session.conditions(first);
-        Ok((Cost::new(setup, settings, &windows, swept.as_ref(), way, conditions)?, wrong))
+        let measured = Measured { windows: &windows, whole: &whole, sweep: swept.as_ref() };
+        Ok((Cost::new(setup, settings, measured, way, conditions)?, wrong))
     }
 }

@@ -11,6 +11,7 @@ use super::setup::{DATA_OCTETS, Setup};
 
 /// The machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "a virtual machine is called that")]
 pub(crate) struct Machine {
     pub cpu_model: String,
     pub cpus: usize,
@@ -121,7 +122,7 @@ pub(super) fn usable_hugepage_mib() -> u64 {
 }
 
 /// CPU 1 if this process may use it, else the last that it may.
-pub(super) fn default_worker_cpu() -> u16 {
+pub(crate) fn default_worker_cpu() -> u16 {
     let cpus = allowed_cpus();
     let cpu = if cpus.contains(&1) { 1 } else { cpus.last().copied().unwrap_or(0) };
     u16::try_from(cpu).unwrap_or(0)

@@ -7,7 +7,7 @@ mod setup;
 mod stats;
 mod way;
 
-pub(crate) use conditions::{Conditions, Machine};
+pub(crate) use conditions::{Conditions, Machine, default_worker_cpu};
 pub(crate) use scratch::Scratch;
 pub(crate) use session::{Session, Window};
 pub(crate) use setup::{Memory, Options, Setup};

@@ -66,8 +66,7 @@ impl Session {
         }
         let controller = Controller::start(config, &[])?;
         let warm_up = Duration::ZERO;
-        let mut session =
-            Self { controller, setup: setup.clone(), generator: None, steady: None, warm_up, scratch };
+        let mut session = Self { controller, setup: setup.clone(), generator: None, steady: None, warm_up, scratch };
         if setup.scenario.input == Input::Vhost
             && let Err(error) = session.connect_generator()
         {
@@ -107,14 +106,22 @@ impl Session {
 
     /// The ledger over `duration`.
     pub(crate) fn window(&mut self, duration: Duration) -> anyhow::Result<Window> {
-        let from = self.controller.sample()?;
-        self.window_from(&from, duration)
+        let (mut windows, _) = self.windows(1, duration)?;
+        windows.pop().context("one window was asked for")
     }
 
-    fn window_from(&mut self, from: &Sample, duration: Duration) -> anyhow::Result<Window> {
-        self.controller.run_for(duration)?;
-        let to = self.controller.sample()?;
-        self.between(from, &to)
+    /// The ledger over `count` windows one after the other, and over all of them together.
+    pub(crate) fn windows(&mut self, count: u32, each: Duration) -> anyhow::Result<(Vec<Window>, Window)> {
+        let first = self.controller.sample()?;
+        let mut last = first.clone();
+        let mut windows = Vec::new();
+        for _ in 0..count {
+            self.controller.run_for(each)?;
+            let next = self.controller.sample()?;
+            windows.push(self.between(&last, &next)?);
+            last = next;
+        }
+        Ok((windows, self.between(&first, &last)?))
     }
 
     fn between(&self, from: &Sample, to: &Sample) -> anyhow::Result<Window> {

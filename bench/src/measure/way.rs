@@ -33,15 +33,14 @@ pub(crate) struct Way {
 impl Way {
     /// Between `from` and `to`.
     pub(crate) fn between(controller: &Controller, from: &Sample, to: &Sample) -> Self {
-        let totals = |sample: &Sample| {
-            sample.counters().map_or((Totals::default(), 0), |all| (all.totals, all.dropped()))
-        };
+        let totals =
+            |sample: &Sample| sample.counters().map_or((Totals::default(), 0), |all| (all.totals, all.dropped()));
         let ((before, _), (after, dropped)) = (totals(from), totals(to));
         let mut way = Self {
             rx: after.rx - before.rx,
             tx: after.tx - before.tx,
             created: after.created - before.created,
-            held: after.held as i64 - before.held as i64,
+            held: i64::try_from(after.held).unwrap_or(i64::MAX) - i64::try_from(before.held).unwrap_or(i64::MAX),
             imbalance: i64::try_from(after.imbalance(dropped)).unwrap_or(i64::MAX),
             ..Self::default()
         };
@@ -133,7 +132,8 @@ mod tests {
     #[test]
     fn packets_of_a_third_port_are_noticed() {
         let counters = |rx_packets, tx_packets| PortCounters { rx_packets, tx_packets, ..PortCounters::default() };
-        let ports = |list: &[(&str, u64, u64)]| list.iter().map(|(n, r, t)| ((*n).to_owned(), counters(*r, *t))).collect();
+        let ports =
+            |list: &[(&str, u64, u64)]| list.iter().map(|(n, r, t)| ((*n).to_owned(), counters(*r, *t))).collect();
         let mut way = Way { rx: 10, tx: 10, ports: ports(&[("in", 10, 0), ("out", 0, 10)]), ..Way::default() };
         assert_eq!(way.all_through("in", "out"), Vec::<String>::new());
         way.ports = ports(&[("in", 10, 1), ("out", 0, 9)]);

@@ -48,7 +48,7 @@ pub(crate) struct Cost {
     pub lambda_max_basis: Option<CapacityBasis>,
     /// Sum over all windows and the sweep.
     pub closure_error_cycles: Option<i64>,
-    /// The largest of all windows.
+    /// Over all windows together: the ends are read to some ten microseconds, more on a busy machine.
     pub wall_clock_error: Option<f64>,
     pub instrument_overhead: Option<f64>,
     pub tsc_hz: u64,
@@ -84,6 +84,17 @@ pub(crate) struct Settings {
     pub sweep: Vec<u16>,
 }
 
+/// What was measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured<'a> {
+    /// At the asked-for burst, one after the other.
+    pub windows: &'a [Window],
+    /// From the first window's start to the last one's end.
+    pub whole: &'a Window,
+    /// Over all burst sizes.
+    pub sweep: Option<&'a Window>,
+}
+
 impl Cost {
     /// From windows at the asked-for burst and, if there was one, the sweep.
     ///
@@ -92,11 +103,11 @@ impl Cost {
     pub(crate) fn new(
         setup: &Setup,
         settings: Settings,
-        windows: &[Window],
-        sweep: Option<&Window>,
+        measured: Measured<'_>,
         way: Way,
         conditions: Conditions,
     ) -> anyhow::Result<Self> {
+        let Measured { windows, whole, sweep } = measured;
         let all: Vec<f64> =
             windows.iter().map(|window| window.report.cycles_per_packet.unwrap_or(f64::INFINITY)).collect();
         let Some(median) = median_index(&all).and_then(|index| windows.get(index)) else {
@@ -133,7 +144,7 @@ impl Cost {
             lambda_max_pps: lambda_max.or(report.lambda_max_pps),
             lambda_max_basis: lambda_max.map(|_| CapacityBasis::FittedLine).or(report.lambda_max_basis),
             closure_error_cycles: reports().map(|report| report.closure_error_cycles).sum(),
-            wall_clock_error: reports().filter_map(|report| report.wall_clock_error).reduce(f64::max),
+            wall_clock_error: whole.report.wall_clock_error,
             instrument_overhead: report.instrument_overhead,
             tsc_hz: report.tsc_hz,
             settings,
@@ -158,7 +169,10 @@ impl Cost {
             self.packets
         );
         if self.generator_limited {
-            _ = writeln!(text, "GENERATOR-LIMITED: receive bursts were not full; these costs say little about full load");
+            _ = writeln!(
+                text,
+                "GENERATOR-LIMITED: receive bursts were not full; these costs say little about full load"
+            );
         }
         if self.conditions.build == "debug" {
             _ = writeln!(text, "DEBUG BUILD: these figures mean nothing");
@@ -176,7 +190,14 @@ impl Cost {
         }
         for line in self.accounts.iter().filter(|line| line.cycles != 0 && line.account.name() != "busy") {
             let account = format!("({})", line.account.name());
-            rows.add_row([account, String::new(), cycles(line.cycles_per_packet), String::new(), String::new(), String::new()]);
+            rows.add_row([
+                account,
+                String::new(),
+                cycles(line.cycles_per_packet),
+                String::new(),
+                String::new(),
+                String::new(),
+            ]);
         }
         _ = writeln!(text, "\n{rows}\n");
         let spread = self.windows.map_or_else(String::new, |spread| {
@@ -192,14 +213,15 @@ impl Cost {
                 cycles(view.c_busy)
             );
         }
-        let line = self.line.and_then(|line| line.r_squared).map_or_else(
-            || self.line_unknown.clone().unwrap_or_default(),
-            |r_squared| format!("R² {r_squared:.4}"),
-        );
+        let line = self
+            .line
+            .and_then(|line| line.r_squared)
+            .map_or_else(|| self.line_unknown.clone().unwrap_or_default(), |r_squared| format!("R² {r_squared:.4}"));
         _ = writeln!(text, "cost of a burst     c_f {} + n × c_p {}  {line}", cycles(self.c_f), cycles(self.c_p));
         let mpps = self.lambda_max_pps.map(|pps| pps / 1e6);
         _ = writeln!(text, "λ_max               {} Mpps per core at {} MHz", ratio(mpps), self.tsc_hz / 1_000_000);
-        let percent = |value: Option<f64>| value.map_or_else(|| "unknown".into(), |value| format!("{:.3} %", value * 100.0));
+        let percent =
+            |value: Option<f64>| value.map_or_else(|| "unknown".into(), |value| format!("{:.3} %", value * 100.0));
         _ = writeln!(
             text,
             "books               closure error {} cycles, against the wall clock {}, instrument {}",
@@ -224,10 +246,9 @@ impl Cost {
     }
 }
 
-
-/// Rows that ran; their lines from the window that has all burst sizes.
+/// Rows that ran or were charged; their lines from the window that has all burst sizes.
 fn stages(report: &Report, fitted: &Report) -> Vec<Stage> {
-    let seen = report.stages.iter().filter(|stage| stage.calls != 0);
+    let seen = report.stages.iter().filter(|stage| stage.calls != 0 || stage.cycles.is_some_and(|cycles| cycles != 0));
     let rows = seen.map(|stage| {
         let line = fitted.stages.iter().find(|fitted| fitted.name == stage.name);
         Stage {

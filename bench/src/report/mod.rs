@@ -1,9 +1,12 @@
 //! Figures as JSON, as tables and as archived runs.
 
 pub(crate) mod archive;
-pub(crate) mod bars;
+mod bars;
+mod comparison;
 mod cost;
 mod text;
 
-pub(crate) use cost::{Cost, Settings};
-pub(crate) use text::{cycles, print, print_json, ratio, table};
+pub(crate) use bars::{PRICE_BAR, PRICE_GOAL};
+pub(crate) use comparison::{Comparison, Measurements, Round, Subject};
+pub(crate) use cost::{Cost, Measured, Settings};
+pub(crate) use text::{print, print_json};

@@ -62,7 +62,12 @@ pub(crate) struct Place<'a> {
 /// # Errors
 /// Names those that there are.
 pub(crate) fn find(name: &str) -> anyhow::Result<&'static Scenario> {
-    let names = || ALL.iter().map(|scenario| format!("\n  {:<14} {}", scenario.name, scenario.help)).collect::<String>();
+    let names = || {
+        ALL.iter().fold(String::new(), |mut text, scenario| {
+            _ = write!(text, "\n  {:<14} {}", scenario.name, scenario.help);
+            text
+        })
+    };
     ALL.iter()
         .find(|scenario| scenario.name == name)
         .copied()

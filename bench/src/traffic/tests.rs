@@ -12,7 +12,7 @@ const OUTER: &str = "02aa0000000102aa000000020800450000600001000040112622c633640
                      0800000000006400";
 
 fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().concat()
 }
 
 #[test]
