@@ -34,16 +34,16 @@ pub(super) struct ApplyArgs {
 
 impl ApplyArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let name = self.file.display().to_string();
+        let text = std::fs::read_to_string(&self.file);
         // Here first: a wrong file is told without a running weir, too.
         let (_, warnings) = check::load(&self.file).map_err(Failure::bad_input)?;
+        let text = text.map_err(|error| Failure::bad_input(format!("{name}: error: cannot be read: {error}")))?;
         if !self.asking.json {
             for warning in &warnings {
                 out::complain(&format!("{warning}\n"));
             }
         }
-        let name = self.file.display().to_string();
-        let text = std::fs::read_to_string(&self.file)
-            .map_err(|error| Failure::bad_input(format!("{name}: cannot be read: {error}")))?;
         let path = format!("/v1/apply?dry_run={}&file={}", self.dry_run, query_escape(&name));
         let answer = Client::new(&self.asking.socket).post(&path, text)?;
         if self.asking.json {

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::failure::{BAD_INPUT, Failure};
 use super::out;
-use crate::config::{Config, ConfigErrors, Diagnostic};
-use crate::control::{check_device, settle};
+use crate::config::{Config, ConfigErrors, Diagnostic, check_machine};
+use crate::control::check_device;
 
 /// Say everything that is wrong with a configuration file, with line, column and remedy.
 ///
@@ -31,22 +31,30 @@ pub(super) struct CheckArgs {
     json: bool,
 }
 
-/// Reads and checks a file, for this machine too; warnings come with it.
+/// Reads and checks a file; warnings come with it.
 pub(super) fn load(file: &Path) -> Result<(Config, Vec<Diagnostic>), ConfigErrors> {
-    settle(Config::check_file(file, &check_device), &file.display().to_string())
+    let (config, found) = Config::check_file(file, &check_device);
+    match config {
+        Some(config) => Ok((config, found)),
+        None => Err(ConfigErrors(found)),
+    }
+}
+
+/// The same, and whether this machine has what it names.
+pub(super) fn load_here(file: &Path) -> Result<(Config, Vec<Diagnostic>), ConfigErrors> {
+    let (config, mut found) = load(file)?;
+    let machine = check_machine(&config);
+    if machine.is_empty() {
+        return Ok((config, found));
+    }
+    let name = file.display().to_string();
+    found.extend(machine.into_iter().map(|finding| Diagnostic { file: name.clone(), ..finding }));
+    Err(ConfigErrors(found))
 }
 
 impl CheckArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let checked = if self.any_machine {
-            let (config, found) = Config::check_file(&self.file, &check_device);
-            match config {
-                Some(config) => Ok((config, found)),
-                None => Err(ConfigErrors(found)),
-            }
-        } else {
-            load(&self.file)
-        };
+        let checked = if self.any_machine { load(&self.file) } else { load_here(&self.file) };
         match checked {
             Ok((config, warnings)) if self.json => {
                 let (ports, networks, vteps) = counts(&config);

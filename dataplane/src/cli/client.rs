@@ -62,7 +62,8 @@ impl Client {
             let socket = self.socket.display();
             Failure::running(format!("weir at {socket} hung up: {error}; it may have just been stopped"))
         };
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(cut)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(cut)?;
         tokio::spawn(connection);
         let request = Request::builder().method(method).uri(path).header("host", "weir");
         let request = request.body(Full::new(Bytes::from(body))).map_err(Failure::running)?;
@@ -81,7 +82,9 @@ impl Client {
             ErrorKind::PermissionDenied => format!(
                 "no permission to use {socket}\n  help: become a member of the socket's group, or see control.socket_mode in docs/config.md"
             ),
-            _ => format!("cannot connect to {socket}: {error}\n  help: name weir's control socket with -s or WEIR_SOCKET"),
+            _ => format!(
+                "cannot connect to {socket}: {error}\n  help: name weir's control socket with -s or WEIR_SOCKET"
+            ),
         })
     }
 }
@@ -89,7 +92,9 @@ impl Client {
 /// Weir said no: the user's fault or its own.
 fn refused(status: StatusCode, body: &Value) -> Failure {
     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
-    let message = format!("{}\n  help: {}", text("error"), text("remedy"));
+    // What was found in a file says for each place what helps.
+    let before = if body.get("diagnostics").is_some() { "\n" } else { "  help: " };
+    let message = format!("{}\n{before}{}", text("error"), text("remedy"));
     if status.is_client_error() { Failure::bad_input(message) } else { Failure::running(message) }
 }
 

@@ -1,12 +1,11 @@
 //! `weir config`: what may stand in a configuration.
 
 use clap::{Args, Subcommand};
-use comfy_table::{Table, presets};
 
 use super::failure::Failure;
 use super::out;
 use crate::config::schema::schema_text;
-use crate::control::device_kinds;
+use crate::control::{DeviceKind, device_kinds};
 
 /// Print what may stand in a configuration file.
 #[derive(Debug, Args)]
@@ -21,7 +20,7 @@ enum What {
     Schema,
     /// List the kinds of devices that a port can have.
     Devices {
-        /// Print JSON instead of a table.
+        /// Print JSON instead of text.
         #[arg(short, long)]
         json: bool,
     },
@@ -33,12 +32,8 @@ impl ConfigArgs {
             What::Schema => out::print(&schema_text()),
             What::Devices { json: true } => out::print_json(&device_kinds()),
             What::Devices { json: false } => {
-                let mut table = Table::new();
-                table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["kind", "device = \"…\"", "for"]);
-                for kind in device_kinds() {
-                    table.add_row([kind.name, kind.syntax, kind.help]);
-                }
-                out::print(&table.to_string())
+                let line = |kind: DeviceKind| format!("{}\n    {}\n", kind.syntax, kind.help);
+                out::print(&device_kinds().into_iter().map(line).collect::<String>())
             }
         }
     }

@@ -18,11 +18,13 @@ pub(super) struct Failure {
 
 impl Failure {
     /// The user has to change something first.
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
     pub(super) fn bad_input(message: impl ToString) -> Self {
         Self { code: BAD_INPUT, message: message.to_string() }
     }
 
     /// It was not the input's fault.
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
     pub(super) fn running(message: impl ToString) -> Self {
         Self { code: FAILED, message: message.to_string() }
     }

@@ -44,7 +44,7 @@ pub(super) struct RunArgs {
 
 impl RunArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let (config, warnings) = check::load(&self.config).map_err(Failure::bad_input)?;
+        let (config, warnings) = check::load_here(&self.config).map_err(Failure::bad_input)?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }

@@ -83,9 +83,10 @@ impl ApiError {
 impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         let (status, remedy) = match &error {
-            ControlError::Restart(_) => {
-                (StatusCode::CONFLICT, "restart weir with the new file, or take these changes back; nothing was changed")
-            }
+            ControlError::Restart(_) => (
+                StatusCode::CONFLICT,
+                "restart weir with the new file, or take these changes back; nothing was changed",
+            ),
             ControlError::Stuck { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "see what holds the worker's CPU; then ask again")
             }
@@ -226,8 +227,7 @@ async fn apply(
 ) -> Answer<ApplyAnswer> {
     let (Query(ApplyQuery { dry_run, file }), text) = (query?, body?);
     let file = file.as_deref().unwrap_or("configuration");
-    let checked = check::settle(Config::check(&text, file, &check::check_device), file);
-    let (config, warnings) = checked.map_err(|found| ApiError::unprocessable(&found))?;
+    let (config, warnings) = check::check_text(&text, file).map_err(|found| ApiError::unprocessable(&found))?;
     let answer = api.ask(move |controller| {
         let tsc_hz = controller.clock().hz();
         let (plan, blocked_cycles) = if dry_run {
@@ -246,7 +246,7 @@ async fn apply(
 
 /// The Prometheus text format, version 0.0.4.
 async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, ApiError> {
-    let scrape = api.ask(|controller| Scrape::new(controller)).await?;
+    let scrape = api.ask(Scrape::new).await?;
     let mut cycles = api.stage_cycles.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], scrape.text(&mut cycles)))
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::config::{Config, ConfigErrors, Diagnostic, Severity, check_machine};
+use crate::config::{Config, ConfigErrors, Diagnostic};
 use crate::port::{BACKENDS, PortSpec};
 
 /// Says what is wrong with the text of a `device`, for [`Config::check`].
@@ -26,26 +26,19 @@ pub struct DeviceKind {
 
 /// All kinds of devices.
 pub fn device_kinds() -> Vec<DeviceKind> {
-    let kind = |backend: &crate::port::Backend| DeviceKind {
-        name: backend.name,
-        syntax: backend.syntax,
-        help: backend.help,
-    };
+    let kind =
+        |backend: &crate::port::Backend| DeviceKind { name: backend.name, syntax: backend.syntax, help: backend.help };
     BACKENDS.iter().map(kind).collect()
 }
 
-/// Adds what only this machine can answer to what [`Config::check`] found in the file called `file_name`.
+/// Checks a text, devices included, but nothing about the machine: a running weir keeps its CPUs and memory, and who
+/// asks may be pinned to other CPUs. Warnings come with the configuration.
 ///
 /// # Errors
-/// All findings, when one of them is an error; else the configuration comes with its warnings.
-pub fn settle(
-    (config, mut found): (Option<Config>, Vec<Diagnostic>),
-    file_name: &str,
-) -> Result<(Config, Vec<Diagnostic>), ConfigErrors> {
-    let machine = config.as_ref().map(check_machine).unwrap_or_default();
-    found.extend(machine.into_iter().map(|finding| Diagnostic { file: file_name.to_owned(), ..finding }));
-    match config {
-        Some(config) if found.iter().all(|finding| finding.severity != Severity::Error) => Ok((config, found)),
-        _ => Err(ConfigErrors(found)),
+/// All findings, when one of them is an error.
+pub fn check_text(text: &str, file_name: &str) -> Result<(Config, Vec<Diagnostic>), ConfigErrors> {
+    match Config::check(text, file_name, &check_device) {
+        (Some(config), warnings) => Ok((config, warnings)),
+        (None, found) => Err(ConfigErrors(found)),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 
 use super::status::{DropStatus, NetworkStatus, PortStatus, Sample, TunnelStatus, WorkerStatus};
 use super::{ControlError, Controller};
+use crate::ledger::stages::RowCounters;
 use crate::ledger::{Account, LedgerCounters, StageSplit};
 
 /// Everything of one moment.
@@ -19,6 +20,12 @@ pub(super) struct Scrape {
     mbufs_in_use: u32,
     tsc_hz: u64,
 }
+
+type OfPort = fn(&PortStatus) -> u64;
+type OfNetwork = fn(&NetworkStatus) -> u64;
+type OfTunnel = fn(&TunnelStatus) -> u64;
+type OfWorker = fn(&WorkerStatus) -> i128;
+type OfRow = fn(&RowCounters) -> u64;
 
 /// Busy cycles by stage, added up from scrape to scrape.
 ///
@@ -88,8 +95,7 @@ impl Scrape {
     }
 
     fn ports(&self, page: &mut Page) {
-        type Reading = fn(&PortStatus) -> u64;
-        let families: &[(&str, &str, &str, Reading)] = &[
+        let families: &[(&str, &str, &str, OfPort)] = &[
             ("weir_port_up", "gauge", "1 when something is at the port's other end.", |port| port.up.into()),
             ("weir_port_rx_packets_total", "counter", "Packets received.", |port| port.counters.rx_packets),
             ("weir_port_rx_bytes_total", "counter", "Octets received, without FCS.", |port| port.counters.rx_octets),
@@ -111,7 +117,6 @@ impl Scrape {
     }
 
     fn overlay(&self, page: &mut Page) {
-        type OfNetwork = fn(&NetworkStatus) -> u64;
         let families: &[(&str, &str, &str, OfNetwork)] = &[
             ("weir_network_packets_total", "counter", "Frames bridged.", |network| network.counters.packets),
             ("weir_network_flooded_total", "counter", "Frames flooded.", |network| network.counters.flooded),
@@ -126,7 +131,6 @@ impl Scrape {
                 page.value(&[("network", &network.name), ("vni", &network.vni)], reading(network));
             }
         }
-        type OfTunnel = fn(&TunnelStatus) -> u64;
         let families: &[(&str, &str, OfTunnel)] = &[
             ("weir_tunnel_tx_packets_total", "Packets encapsulated.", |tunnel| tunnel.counters.tx_packets),
             ("weir_tunnel_tx_bytes_total", "Inner octets encapsulated.", |tunnel| tunnel.counters.tx_octets),
@@ -142,8 +146,7 @@ impl Scrape {
     }
 
     fn worker_counters(&self, page: &mut Page) {
-        type Reading = fn(&WorkerStatus) -> i128;
-        let families: &[(&str, &str, &str, Reading)] = &[
+        let families: &[(&str, &str, &str, OfWorker)] = &[
             ("weir_worker_rx_packets_total", "counter", "Packets received.", |w| w.totals.rx.into()),
             ("weir_worker_tx_packets_total", "counter", "Packets sent, punted ones excepted.", |w| w.totals.tx.into()),
             ("weir_worker_dropped_packets_total", "counter", "Packets dropped.", |w| w.dropped.into()),
@@ -174,8 +177,7 @@ impl Scrape {
                 page.value(&[("worker", &worker), ("account", &account.name())], ledger.account(account));
             }
         }
-        type Rows = fn(&crate::ledger::stages::RowCounters) -> u64;
-        let families: [(&str, &str, Rows); 2] = [
+        let families: [(&str, &str, OfRow); 2] = [
             ("weir_stage_packets_total", "Packets that visited the stage.", |row| row.packets),
             ("weir_stage_calls_total", "Runs of the stage.", |row| row.calls),
         ];

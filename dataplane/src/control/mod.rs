@@ -37,7 +37,7 @@ pub mod status;
 
 pub use apply::Applied;
 pub use build::BuildError;
-pub use check::{DeviceKind, check_device, device_kinds, settle};
+pub use check::{DeviceKind, check_device, check_text, device_kinds};
 pub use controller::{Controller, Ended};
 pub use end::last_words;
 pub use error::ControlError;

@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn reasons_without_packets_are_shown_when_asked_for() {
-        let row = |reason: &str, packets: u64| json!({ "reason": reason, "origin": "parse", "packets": packets, "help": "" });
+        let row =
+            |reason: &str, packets: u64| json!({ "reason": reason, "origin": "parse", "packets": packets, "help": "" });
         let list = json!([row("vlan_unknown", 3), row("loop", 0)]);
         let some = DropsArgs { all: false }.render(&list);
         assert!(some.contains("vlan_unknown") && !some.contains("loop") && some.contains("3 packets"), "{some}");

@@ -17,7 +17,7 @@ pub(super) struct LedgerArgs {
     #[arg(short, long, conflicts_with = "since_start")]
     watch: bool,
     /// Length of the window in seconds, 0.001 to 600.
-    #[arg(short, long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     window: f64,
     /// Everything since start instead of a window.
     #[arg(long, conflicts_with = "window")]
@@ -35,10 +35,10 @@ impl LedgerArgs {
         if self.since_start {
             return show(&client.get("/v1/ledger?since=start")?, asking.json);
         }
-        let millis = (self.window * 1000.0).round() as u64;
-        let path = format!("/v1/ledger?window_ms={millis}");
+        let window = Duration::from_secs_f64(self.window);
+        let path = format!("/v1/ledger?window_ms={}", window.as_millis());
         loop {
-            let answer = client.get_slow(&path, Duration::from_millis(millis))?;
+            let answer = client.get_slow(&path, window)?;
             if !self.watch {
                 return show(&answer, asking.json);
             }
@@ -60,7 +60,8 @@ fn show(answer: &Value, json: bool) -> Result<(), Failure> {
 }
 
 fn text(answer: &Value) -> Result<String, Failure> {
-    let reports: Vec<Report> = serde::Deserialize::deserialize(answer)
-        .map_err(|error| Failure::running(format!("this weir and the running one are of different versions: {error}")))?;
+    let reports: Vec<Report> = serde::Deserialize::deserialize(answer).map_err(|error| {
+        Failure::running(format!("this weir and the running one are of different versions: {error}"))
+    })?;
     Ok(reports.iter().map(render).collect::<Vec<_>>().join("\n"))
 }

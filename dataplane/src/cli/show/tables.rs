@@ -156,14 +156,14 @@ impl View {
                 Made(_, make) => make(row),
             }));
         }
-        if self.note.is_empty() { table.to_string() } else { format!("{table}\n{}", self.note) }
+        if self.note.is_empty() { table.to_string() } else { format!("{table}\n\n{}", self.note) }
     }
 }
 
-/// An empty table in the style of all.
+/// An empty table in the style of all: no lines, one row a line, so that grep and awk work.
 pub(super) fn plain<'a>(heads: impl Iterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(heads);
+    table.load_style(presets::NOTHING).set_header(heads);
     table
 }
 
