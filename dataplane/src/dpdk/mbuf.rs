@@ -171,6 +171,13 @@ impl Mbuf {
 
     /// Replaces the metadata, without reading what was there (it is what the last user left).
     #[inline]
+    pub fn copy_meta(&mut self, meta: &Meta) {
+        // SAFETY: the private area is 64 octets, 64-aligned, and ours by `&mut self`, so the two do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(meta, self.segment().meta(), 1) }
+    }
+
+    /// Replaces the metadata.
+    #[inline]
     pub fn set_meta(&mut self, meta: Meta) {
         // SAFETY: the private area is 64 octets, 64-aligned, and ours by `&mut self`.
         unsafe { self.segment().meta().write(meta) }

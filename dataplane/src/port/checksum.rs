@@ -15,10 +15,10 @@ const UDP_FIELD: u16 = 6;
 
 /// Metadata of packets that came from a device which tells nothing.
 #[inline]
-pub(super) fn stamp(mbufs: &mut [Mbuf], port: PortId) {
-    let meta = Meta::received(port);
+pub(super) fn stamp(mbufs: &mut [Mbuf], fresh: &Meta) {
     for mbuf in mbufs {
-        mbuf.set_meta(meta);
+        // A copy of a line in memory is four moves; fields one by one would be twice as many.
+        mbuf.copy_meta(fresh);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use overlay::num::PortId;
+use overlay::packet::Meta;
 
 use super::OpenParams;
 use super::checksum::{stamp, stamp_reported};
@@ -32,6 +33,8 @@ pub enum PortRx {
 pub struct EthRx {
     queue: RxQueue,
     port: PortId,
+    /// The metadata of a packet that has just come in.
+    fresh: Meta,
     reports_checksums: bool,
 }
 
@@ -55,7 +58,7 @@ impl PortRx {
     }
 
     pub(super) fn eth(queue: RxQueue, port: PortId, reports_checksums: bool) -> Self {
-        Self::Eth(EthRx { queue, port, reports_checksums })
+        Self::Eth(EthRx { queue, port, fresh: Meta::received(port), reports_checksums })
     }
 
     pub(super) fn vhost(queue: VhostRxQueue, port: PortId) -> Self {
@@ -88,7 +91,7 @@ impl PortRx {
                 if eth.reports_checksums {
                     stamp_reported(fresh, eth.port);
                 } else {
-                    stamp(fresh, eth.port);
+                    stamp(fresh, &eth.fresh);
                 }
                 received
             }
@@ -101,7 +104,7 @@ impl PortRx {
             Self::Tap(tap) => {
                 let before = burst.len();
                 let received = tap.queue.rx_burst(burst, max);
-                stamp(burst.as_mut_slice().get_mut(before..).unwrap_or_default(), tap.port);
+                stamp(burst.as_mut_slice().get_mut(before..).unwrap_or_default(), &Meta::received(tap.port));
                 received
             }
             Self::Source(source) => source.rx(burst, max),

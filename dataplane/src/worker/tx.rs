@@ -15,6 +15,10 @@ use crate::port::{FaultCounters, PortTx};
 use crate::stage::{Load, Transmit};
 use crate::tables::Counters;
 
+/// From this size on, a burst is sent at once instead of being collected until the end of the round: its cost would not
+/// become less, and it is booked where it belongs.
+const AT_ONCE: usize = 16;
+
 /// A transmit queue that this worker owns, and its buffer.
 #[derive(Debug)]
 pub struct TxSlot {
@@ -124,6 +128,12 @@ impl Transmit for TxSide {
                 if load.partial && !slot.tx.caps().takes_partial() {
                     octets -= finish_checksums(burst, egress, counters);
                 }
+                if burst.len() >= AT_ONCE && slot.buffer.is_empty() {
+                    octets = slot.send_at_once(egress, burst, octets, counters);
+                    if burst.is_empty() && !slot.delays() {
+                        return;
+                    }
+                }
                 if burst.len() > slot.buffer.room() {
                     slot.make_room(egress, burst.len(), counters);
                 }
@@ -168,9 +178,7 @@ impl Transmit for TxSide {
         while let Some(port) = self.dirty.get(index).copied() {
             if let Some(TxWay::Own(slot)) = self.ways.get_mut(port.index()) {
                 sent += slot.flush(port, counters);
-                // A fault port that delays gives its packets on when it is called again.
-                let delays = slot.tx.fault_counters().is_some_and(|faults| faults.held != 0);
-                if delays || !slot.buffer.is_empty() {
+                if slot.delays() || !slot.buffer.is_empty() {
                     index += 1;
                     continue;
                 }
@@ -200,11 +208,16 @@ impl Transmit for TxSide {
 }
 
 impl TxSlot {
+    /// Whether it is a fault port that holds packets back: it gives them on when it is called again.
+    fn delays(&self) -> bool {
+        self.tx.fault_counters().is_some_and(|faults| faults.held != 0)
+    }
+
     /// Sends the buffer; what the port does not take stays, unless the port is down.
     #[inline]
     fn flush(&mut self, port: PortId, counters: &mut Counters) -> usize {
-        let sent = self.tx.tx(&mut self.buffer);
         let mut octets = core::mem::take(&mut self.octets);
+        let sent = self.tx.tx(&mut self.buffer);
         if !self.buffer.is_empty() {
             self.octets = octets_of(&self.buffer);
             octets -= self.octets;
@@ -213,6 +226,21 @@ impl TxSlot {
                 drop_all(&mut self.buffer, port, DropReason::PortDown, counters);
             }
         }
+        self.count(port, sent, octets, counters);
+        sent
+    }
+
+    /// Sends a burst past the empty buffer; gives the octets of what the port did not take.
+    #[inline]
+    fn send_at_once(&mut self, port: PortId, burst: &mut Burst, octets: u64, counters: &mut Counters) -> u64 {
+        let sent = self.tx.tx(burst);
+        let left = if burst.is_empty() { 0 } else { octets_of(burst) };
+        self.count(port, sent, octets - left, counters);
+        left
+    }
+
+    #[inline]
+    fn count(&self, port: PortId, sent: usize, octets: u64, counters: &mut Counters) {
         if self.host {
             counters.totals.punted += sent as u64;
         } else {
@@ -222,7 +250,6 @@ impl TxSlot {
             counted.tx_packets += sent as u64;
             counted.tx_octets += octets;
         }
-        sent
     }
 
     /// Sends before the end of the round, because `count` more do not fit.

@@ -315,8 +315,15 @@ impl<'a> BurstReader<'a> {
     pub fn find(&self, key: MacKey, bucket: u32) -> Option<Found<'a>> {
         // The writer fills a bucket from its front, and the table is larger than what it is made to hold: most addresses
         // are alone in their bucket, and the branch is predicted.
-        let Bucket([entry, ..]) = self.buckets.get(bucket as usize)?;
-        if entry.key.load(Ordering::Acquire) != key.0 || key == MacKey::EMPTY {
+        let Bucket(entries) = self.buckets.get(bucket as usize)?;
+        let [first, second, third, fourth] = entries;
+        let is_it = |entry: &Entry| entry.key.load(Ordering::Acquire) == key.0;
+        let entry = if is_it(first) {
+            first
+        } else {
+            [second, third, fourth].into_iter().find(|entry| is_it(entry))?
+        };
+        if key == MacKey::EMPTY {
             return None;
         }
         Some(Found { destination: MacDestination::from_bits(entry.destination.load(Ordering::Acquire)), entry })
