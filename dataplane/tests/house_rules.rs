@@ -1,10 +1,12 @@
 //! The house rules of `dataplane`: who may use whom, stages are registered and documented, peer tests are marked.
 //!
-//! They read the sources as text. The rules of the whole repository are in `overlay/tests/house_rules.rs`.
+//! They read the sources as text; only the picture of the graph is compared with what the registry says. The rules of the whole repository are in `overlay/tests/house_rules.rs`.
 
 #[path = "../../overlay/tests/house/mod.rs"]
 mod house;
 
+use dataplane::graph::Spec;
+use dataplane::stage::{ENTRIES, STAGES};
 use house::{File, Violation, check, code_only, find_word, line_of, rust_files, shipped_code, violation};
 
 /// Who may use whom: a module of `dataplane`, and the modules of `dataplane` it may name. Whoever is not listed may name
@@ -171,7 +173,41 @@ fn stage_name(file: &File) -> String {
     file.stem().replace('_', "-")
 }
 
-// The picture of the graph in README.md and docs/graph.md: the test that compares it with the registry belongs here.
+/// The pages that show the graph, as `weir show graph --format mermaid` prints it.
+const PICTURE_PAGES: &[&str] = &["README.md", "docs/packet-walk.md"];
+
+#[test]
+fn the_picture_of_the_graph_is_current() {
+    let picture = Spec::mermaid(STAGES, ENTRIES);
+    let mut places = Vec::new();
+    for page in PICTURE_PAGES {
+        let text = house::read(page).unwrap_or_default();
+        let Some(current) = with_picture(&text, &picture) else {
+            places.push(violation(page, 0, "has no ```mermaid block"));
+            continue;
+        };
+        if current == text {
+            continue;
+        }
+        if std::env::var_os("WEIR_BLESS").is_some() {
+            std::fs::write(house::root().join(page), &current).expect("the page can be written");
+        } else {
+            let line = line_of(&text, text.find(MERMAID).unwrap_or_default());
+            places.push(violation(page, line, "shows another graph than the registry's"));
+        }
+    }
+    check(&places, "put a ```mermaid block where the picture belongs; `make bless` fills it in");
+}
+
+/// Where a picture begins.
+const MERMAID: &str = "```mermaid\n";
+
+/// The page with `picture` in its first Mermaid block; `None` when it has none that ends.
+fn with_picture(page: &str, picture: &str) -> Option<String> {
+    let begin = page.find(MERMAID)? + MERMAID.len();
+    let end = begin + page[begin..].find("```")?;
+    Some(format!("{}{picture}{}", &page[..begin], &page[end..]))
+}
 
 #[test]
 fn peer_tests_are_marked_as_needing_root() {
@@ -250,6 +286,13 @@ mod self_test {
             left.retain(|(_, uses)| uses.iter().any(|used| names.contains(used)));
             assert!(left.len() < before, "a cycle among {names:?}");
         }
+    }
+
+    #[test]
+    fn a_picture_is_replaced_and_nothing_else() {
+        let page = "a\n```mermaid\nold\n```\nb\n```text\nc\n```\n";
+        assert_eq!(with_picture(page, "new\n").unwrap(), page.replace("old", "new"));
+        assert_eq!(with_picture("```text\nold\n```\n", "new\n"), None);
     }
 
     #[test]
