@@ -2,6 +2,7 @@
 //! that parses or decapsulates finds what it is there for.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests: a failed expectation is a failed test")]
+#![allow(clippy::format_push_string, reason = "a configuration is put together section by section")]
 
 mod common;
 mod garbage;
@@ -81,8 +82,10 @@ fn ten_million_mutated_frames() {
     assert!(weir.counter("c2", "tx_packets") > wanted / 1000);
 
     let drops = weir.drops();
-    let count = |reason: DropReason| drops.iter().find(|(name, _)| name == reason.name()).map_or(0, |(_, count)| *count);
-    let seldom: Vec<_> = reasons.iter().map(|reason| (reason.name(), count(*reason))).filter(|(_, n)| *n < 1000).collect();
+    let count =
+        |reason: DropReason| drops.iter().find(|(name, _)| name == reason.name()).map_or(0, |(_, count)| *count);
+    let seldom: Vec<_> =
+        reasons.iter().map(|reason| (reason.name(), count(*reason))).filter(|(_, n)| *n < 1000).collect();
     assert!(seldom.is_empty(), "not hit a thousand times: {seldom:?}\n{drops:?}");
 
     let any: Vec<&str> = DropReason::ALL.iter().map(|reason| reason.name()).collect();

@@ -9,6 +9,7 @@
 //! tshark judges every frame that weir sends, checksums included.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests: a failed expectation is a failed test")]
+#![allow(clippy::format_push_string, reason = "a configuration is put together section by section")]
 
 mod common;
 
@@ -37,8 +38,7 @@ const V4: Underlay = Underlay {
     inner_mtu: 1500,
     udp_checksum: false,
 };
-const V6: Underlay =
-    Underlay { ours: "2001:db8::1", theirs: "2001:db8::2", prefix: 64, udp_checksum: true, ..V4 };
+const V6: Underlay = Underlay { ours: "2001:db8::1", theirs: "2001:db8::2", prefix: 64, udp_checksum: true, ..V4 };
 
 const BLUE: (u32, u8) = (100, 0xaa);
 const RED: (u32, u8) = (200, 0xbb);
@@ -103,9 +103,7 @@ impl Scene {
         let inner = ["10.0.0.1/24", "fd00::1/64"];
         self.blue.near.set_up("eth0", "02:00:00:00:00:a1", inner_mtu, &inner);
         self.red.near.set_up("eth0", "02:00:00:00:00:b1", inner_mtu, &inner);
-        for (pair, vni, mac) in
-            [(&self.blue, BLUE.0, "02:00:00:00:00:a2"), (&self.red, RED.0, "02:00:00:00:00:b2")]
-        {
+        for (pair, vni, mac) in [(&self.blue, BLUE.0, "02:00:00:00:00:a2"), (&self.red, RED.0, "02:00:00:00:00:b2")] {
             // Red's peer leaves the outer checksum zero, blue's fills it in.
             let sums = match (vni == BLUE.0, ours.contains(':')) {
                 (true, false) => "udpcsum",
@@ -237,8 +235,7 @@ fn over_packet_sockets_and_veth() {
     let dataplane = Netns::new("weir");
     // weir's own namespace has nothing to say on these devices.
     dataplane.sysctl("net.ipv6.conf.default.disable_ipv6", "1");
-    let cables =
-        [("up0", &scene.remote, "up0"), ("blue", &scene.blue.near, "eth0"), ("red", &scene.red.near, "eth0")];
+    let cables = [("up0", &scene.remote, "up0"), ("blue", &scene.blue.near, "eth0"), ("red", &scene.red.near, "eth0")];
     for (ours, peer, theirs) in cables {
         let (weir, peer_name) = (dataplane.name(), peer.name());
         dataplane.ip(&format!("link add {ours} netns {weir} type veth peer name {theirs} netns {peer_name}"));

@@ -48,7 +48,8 @@ fn two_workers_share_exchange_and_keep_order() {
     config += &port("b", &source(B, 0xb1, 0xa2, 100_000), "queue_workers = [1]");
     config += &port("c", &source(Ipv4Addr::new(198, 18, 0, 3), 0xc1, 0xc2, 50_000), "queue_workers = [0]");
     config += &port("d", &source(Ipv4Addr::new(198, 18, 0, 4), 0xd1, 0xc2, 50_000), "queue_workers = [1]");
-    config += &port("spread", &source(Ipv4Addr::new(198, 18, 0, 5), 0xe1, 0xc2, 50_000), "rx_queues = 2\ntx_queues = 2");
+    config +=
+        &port("spread", &source(Ipv4Addr::new(198, 18, 0, 5), 0xe1, 0xc2, 50_000), "rx_queues = 2\ntx_queues = 2");
     config += &port("a-out", &format!("pcap:,{}", scratch.text("a.pcap")), "queue_workers = [0]");
     config += &port("b-out", &format!("pcap:,{}", scratch.text("b.pcap")), "queue_workers = [1]");
     config += &port("both", "null", "rx_queues = 2\ntx_queues = 2");

@@ -34,9 +34,8 @@ impl Capture {
         let log = scratch.path(&format!("tcpdump-{device}-{number}.log"));
         let path = file.display().to_string();
         // A buffer of 32 MiB: nothing may be missed. -Z: root writes into the test's folder.
-        let line = [
-            "tcpdump", "-n", "-i", device, "-Q", direction, "-s", "0", "-B", "32768", "-U", "-Z", "root", "-w", &path,
-        ];
+        let line =
+            ["tcpdump", "-n", "-i", device, "-Q", direction, "-s", "0", "-B", "32768", "-U", "-Z", "root", "-w", &path];
         let mut tcpdump = netns.start(line, &log);
         wait_for("tcpdump", 10, || {
             assert!(tcpdump.ended().is_none(), "{}", tcpdump.tail());

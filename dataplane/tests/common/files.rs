@@ -66,11 +66,11 @@ fn number_of(frame: &[u8]) -> Option<(Flow, u64)> {
     is_udp.then_some(((address, port), number))
 }
 
-/// Fails unless the file holds, from `address`, every number from 0 up to some last one, once and in order: nothing was
-/// lost, doubled or overtaken. Gives their count.
+/// Fails unless the file holds, from `address`, every number from `first` up to some last one in steps of `step`, once and
+/// in order: nothing was lost, doubled or overtaken. Gives their count.
 #[track_caller]
-pub(crate) fn all_in_order(path: &Path, address: std::net::Ipv4Addr) -> u64 {
-    let (mut next, mut wrong) = (0, Vec::new());
+pub(crate) fn all_in_order(path: &Path, address: std::net::Ipv4Addr, first: u64, step: u64) -> u64 {
+    let (mut count, mut next, mut wrong) = (0, first, Vec::new());
     read_pcap(path, |frame| {
         let Some(((from, _), number)) = number_of(frame) else { return };
         if from != address.to_bits() {
@@ -79,10 +79,11 @@ pub(crate) fn all_in_order(path: &Path, address: std::net::Ipv4Addr) -> u64 {
         if number != next && wrong.len() < 10 {
             wrong.push(format!("{number} came where {next} was due"));
         }
-        next = number + 1;
+        next = number + step;
+        count += 1;
     });
     assert!(wrong.is_empty(), "{}: from {address}: {}", path.display(), wrong.join("; "));
-    next
+    count
 }
 
 /// A random number generator: the same seed, the same numbers (SplitMix64, public domain, Sebastiano Vigna).

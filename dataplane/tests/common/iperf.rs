@@ -39,7 +39,7 @@ pub(crate) fn iperf(scratch: &Scratch, from: &Netns, to: &Netns, address: &str, 
         server.tail()
     );
     server.wait(10);
-    let number = |path: &str| end.pointer(path).and_then(Value::as_f64).unwrap_or(0.0) as u64;
+    let number = |path: &str| end.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     if arguments.contains("-u") {
         let (datagrams, lost) = (number("/sum/packets"), number("/sum/lost_packets"));
         Moved { octets: number("/sum/bytes"), datagrams, lost }

@@ -106,7 +106,8 @@ impl Netns {
     pub(crate) fn try_ping(&self, address: &str, count: u32, octets: u32, pattern: u8) -> Said {
         let (count, octets, pattern) = (count.to_string(), octets.to_string(), format!("{pattern:02x}"));
         self.run([
-            "ping", "-n", "-q", "-i", "0.02", "-W", "2", "-M", "do", "-c", &count, "-s", &octets, "-p", &pattern, address,
+            "ping", "-n", "-q", "-i", "0.02", "-W", "2", "-M", "do", "-c", &count, "-s", &octets, "-p", &pattern,
+            address,
         ])
     }
 

@@ -49,7 +49,9 @@ impl Testpmd {
             queues = queues.max(guest.queues);
         }
         line.push("--".into());
-        line.extend(["--forward-mode=macswap", "--port-topology=loop", "--auto-start", "--nb-cores=1"].map(str::to_owned));
+        line.extend(
+            ["--forward-mode=macswap", "--port-topology=loop", "--auto-start", "--nb-cores=1"].map(str::to_owned),
+        );
         line.push(format!("--rxq={queues}"));
         line.push(format!("--txq={queues}"));
         line.extend(["--rxd=256".into(), "--txd=256".into()]);

@@ -201,7 +201,11 @@ impl Weir {
         let status = self.process.wait(20);
         assert!(status.success(), "weir ended with {status} on SIGTERM\n{}", self.process.tail());
         let said = self.process.said();
-        for bad in ["did not come back to the pool", "did not close cleanly", "imbalance", "panicked"] {
+        // The books of all workers at the end: nothing waits, and every buffer is in the pool again.
+        for good in [" + held 0 + ", "; all packet buffers are back"] {
+            assert!(said.contains(good), "weir does not say {good:?} at its end\n{}", self.process.tail());
+        }
+        for bad in ["did not close cleanly", "imbalance", "panicked"] {
             assert!(!said.contains(bad), "weir says {bad:?} at its end\n{}", self.process.tail());
         }
         assert!(!std::path::Path::new(&self.socket).exists(), "the control socket was left behind");

@@ -124,21 +124,28 @@ pub(crate) fn aimed(reason: DropReason, random: &mut Random) -> Option<(bool, Ve
         R::VlanUnknown => return near(tagged(from_container(random), 11 + random.below(4000) as u16)),
         R::ArpMalformed => {
             let request = ethernet(BROADCAST, PEER_MAC, ARP, &arp(1, (PEER_MAC, PEER_V4), OURS_V4));
-            if random.below(2) == 0 { cut(request, 14 + random.below(28)) } else { set(request, 14 + random.below(6), 9) }
+            if random.below(2) == 0 {
+                cut(request, 14 + random.below(28))
+            } else {
+                set(request, 14 + random.below(6), 9)
+            }
         }
         R::Ipv4Truncated => cut(plain(), 14 + random.below(20)),
         R::Ipv4Version => set(plain(), 14, random.pick(&[0x05, 0x15, 0x55, 0x65, 0xf5])),
         R::Ipv4HeaderLength => set(plain(), 14, 0x40 + random.below(5) as u8),
         R::Ipv4TotalLength => {
             let mut packet = V4::TO_US.packet(17, &udp(50000, 4789, &vxlan(8, BLUE, &inner), None));
-            let total = if random.below(2) == 0 { random.below(20) } else { packet.len() + 1 + random.below(9000) } as u16;
+            let total =
+                if random.below(2) == 0 { random.below(20) } else { packet.len() + 1 + random.below(9000) } as u16;
             packet[2..4].copy_from_slice(&total.to_be_bytes());
             sum_v4(&mut packet);
             to_us_v4(&packet)
         }
         R::Ipv4Checksum => set(plain(), 24 + random.below(2), random.next() as u8),
         R::Ipv6Truncated => cut(to_us_v6(17, &udp(50000, 4789, &vxlan(8, BLUE, &inner), None)), 14 + random.below(40)),
-        R::Ipv6Version => set(to_us_v6(17, &udp(50000, 4789, &inner, None)), 14, random.pick(&[0x00, 0x40, 0x50, 0x70, 0xf0])),
+        R::Ipv6Version => {
+            set(to_us_v6(17, &udp(50000, 4789, &inner, None)), 14, random.pick(&[0x00, 0x40, 0x50, 0x70, 0xf0]))
+        }
         R::Ipv6PayloadLength => set(to_us_v6(17, &udp(50000, 4789, &inner, None)), 18, 0x40 + random.below(0x40) as u8),
         // A hop-by-hop header behind another one, or more headers than anybody sends.
         R::Ipv6Extension => {
@@ -209,8 +216,10 @@ pub(crate) fn aimed(reason: DropReason, random: &mut Random) -> Option<(bool, Ve
 }
 
 /// Octets of fields that parsers trust: EtherType, lengths, versions, flags, protocols, ports.
-const TENDER: &[usize] = &[12, 13, 14, 15, 16, 17, 18, 20, 21, 23, 34, 36, 37, 38, 39, 40, 41, 42, 46, 47, 48, 54, 58, 59, 62, 66, 68];
-const TENDER_VALUES: &[u8] = &[0x00, 0x01, 0x06, 0x08, 0x11, 0x3a, 0x45, 0x4f, 0x60, 0x7f, 0x80, 0x81, 0x86, 0xa8, 0xdd, 0xff];
+const TENDER: &[usize] =
+    &[12, 13, 14, 15, 16, 17, 18, 20, 21, 23, 34, 36, 37, 38, 39, 40, 41, 42, 46, 47, 48, 54, 58, 59, 62, 66, 68];
+const TENDER_VALUES: &[u8] =
+    &[0x00, 0x01, 0x06, 0x08, 0x11, 0x3a, 0x45, 0x4f, 0x60, 0x7f, 0x80, 0x81, 0x86, 0xa8, 0xdd, 0xff];
 
 /// Damages a frame in one to four places.
 pub(crate) fn mutate(mut frame: Vec<u8>, random: &mut Random) -> Vec<u8> {
