@@ -103,7 +103,7 @@ reasons! {
     ChecksumOffsets, "checksum_offsets", Forward, "a guest asked for a checksum outside of its packet";
     SegmentationUnsupported, "segmentation_unsupported", Forward, "a segmentation request for a port that cannot segment";
     Loop, "loop", Forward, "re-entered the graph too often";
-    NoMbuf, "no_mbuf", Transmit, "the packet pool was empty when a copy was needed; raise memory.mbufs";
+    NoMbuf, "no_mbuf", Transmit, "the packet pool was empty when a copy was needed; raise pool.mbufs";
     PortDown, "port_down", Transmit, "the egress port is down, has no peer or was removed";
     TxFull, "tx_full", Transmit, "the egress queue was full: the receiver is slower than the traffic";
     HandoffFull, "handoff_full", Transmit, "the ring to the worker that owns the egress queue was full";

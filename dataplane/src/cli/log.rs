@@ -28,9 +28,12 @@ enum LogFormat {
 }
 
 impl LogArgs {
-    /// Starts the log. A filter that cannot be read is told and replaced by the default.
-    pub(super) fn start(&self) {
+    /// Starts the log; `quiet` keeps it to weir's own errors unless the user asks for more. A filter that cannot be read is
+    /// told and replaced by the default.
+    pub(super) fn start(&self, quiet: bool) {
         let usual = match self.verbose {
+            // What EAL has to say about a failure is part of the message of that failure.
+            0 if quiet => "error,eal=off",
             0 => "info,eal=warn",
             1 => "debug",
             _ => "trace",

@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod completions;
 mod config;
+mod demo;
 mod failure;
 mod log;
 mod notify;
@@ -27,6 +28,7 @@ const SOCKET: &str = "/run/weir/weir.sock";
 #[command(name = "weir", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_long_help = "\
 Examples:
+  weir demo                               see what it does: no root, no NIC, no configuration
   weir check /etc/weir/weir.toml          say everything that is wrong with a file
   weir run -c /etc/weir/weir.toml         forward packets until SIGINT or SIGTERM
   weir show ledger --watch                where the cycles go, every second
@@ -46,6 +48,7 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Apply(apply::ApplyArgs),
+    Demo(demo::DemoArgs),
     Show(show::ShowArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
@@ -72,11 +75,12 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failure::BAD_INPUT));
         }
     };
-    cli.log.start();
+    cli.log.start(matches!(cli.command, Command::Demo(_)));
     let done = match cli.command {
         Command::Run(args) => args.run(),
         Command::Check(args) => args.run(),
         Command::Apply(args) => args.run(),
+        Command::Demo(args) => args.run(),
         Command::Show(args) => args.run(),
         Command::Config(args) => args.run(),
         Command::Completions(args) => args.run(&mut Cli::command()),

@@ -136,8 +136,13 @@ impl Controller {
                     Tunnel(tunnel) => released.tunnels.contains(&tunnel),
                 }
         });
-        let stale: Vec<_> =
-            self.ids.neighbours.iter().filter(|(_, port, _)| released.ports.contains(port)).map(|(id, ..)| id).collect();
+        let stale: Vec<_> = self
+            .ids
+            .neighbours
+            .iter()
+            .filter(|(_, port, _)| released.ports.contains(port))
+            .map(|(id, ..)| id)
+            .collect();
         for id in stale {
             self.ids.neighbours.release(id);
             self.neighbours.set(id, overlay::fib::neighbour::Neighbour::Unresolved);

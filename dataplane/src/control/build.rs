@@ -205,7 +205,8 @@ impl Routes<'_> {
         });
         connected.or_else(|| {
             self.config.uplinks().find_map(|(port, uplink)| {
-                let gateway = if remote.is_ipv4() { uplink.gateway.map(IpAddr::V4) } else { uplink.gateway6.map(IpAddr::V6) };
+                let gateway =
+                    if remote.is_ipv4() { uplink.gateway.map(IpAddr::V4) } else { uplink.gateway6.map(IpAddr::V6) };
                 gateway.map(|gateway| (port, uplink, gateway))
             })
         })

@@ -44,7 +44,9 @@ pub enum ControlError {
     #[error("these settings are read at start only; restart weir to change them:{}", list(.0))]
     Restart(Vec<FieldChange>),
     /// A worker does not come round.
-    #[error("worker {worker} on CPU {cpu} has not passed a round for {seconds} s: it may be stopped in a debugger or starved of its CPU")]
+    #[error(
+        "worker {worker} on CPU {cpu} has not passed a round for {seconds} s: it may be stopped in a debugger or starved of its CPU"
+    )]
     Stuck {
         /// The worker's index.
         worker: usize,
@@ -56,7 +58,12 @@ pub enum ControlError {
 }
 
 fn list(changes: &[FieldChange]) -> String {
-    changes.iter().map(|change| format!("\n  {}: {} -> {}", change.field, change.from, change.to)).collect()
+    use std::fmt::Write as _;
+    changes.iter().fold(String::new(), |mut text, change| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n  {}: {} -> {}", change.field, change.from, change.to);
+        text
+    })
 }
 
 impl ControlError {

@@ -149,7 +149,12 @@ impl Ids {
         let ports = self.ports.retain(|name| config.ports.contains_key(name));
         Released {
             ports: ports.into_iter().map(PortId).collect(),
-            networks: self.networks.retain(|name| config.networks.contains_key(name)).into_iter().map(NetworkId).collect(),
+            networks: self
+                .networks
+                .retain(|name| config.networks.contains_key(name))
+                .into_iter()
+                .map(NetworkId)
+                .collect(),
             tunnels: self.tunnels.retain(wanted).into_iter().map(TunnelId).collect(),
         }
     }
@@ -190,11 +195,8 @@ mod tests {
     use super::*;
 
     fn config(networks: &[(&str, u32)]) -> Config {
-        let mut text = String::new();
-        for (name, vni) in networks {
-            text.push_str(&format!("[[network]]\nname = \"{name}\"\nvni = {vni}\n"));
-        }
-        Config::parse(&text, "test").unwrap()
+        let network = |(name, vni): &(&str, u32)| format!("[[network]]\nname = \"{name}\"\nvni = {vni}\n");
+        Config::parse(&networks.iter().map(network).collect::<Vec<_>>().concat(), "test").unwrap()
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl Controller {
         let mut ask = Vec::new();
         for (id, heard) in &mut self.next_hops.heard {
             let resolved = matches!(self.neighbours.get(*id), Neighbour::Resolved(_));
-            let used = self.neighbours.last_used_secs(*id).is_some_and(|used| now.saturating_sub(used) < REACHABLE_SECS);
+            let used =
+                self.neighbours.last_used_secs(*id).is_some_and(|used| now.saturating_sub(used) < REACHABLE_SECS);
             if heard.fixed || !resolved || !used || now.saturating_sub(heard.secs) < REACHABLE_SECS {
                 continue;
             }

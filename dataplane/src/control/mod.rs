@@ -45,4 +45,4 @@ pub use ids::LimitExceeded;
 pub use server::{Job, Server};
 pub use socket::{ControlSocket, SocketError};
 
-pub use crate::ledger::{Report, render};
+pub use crate::ledger::{PairedOverhead, Report, render};

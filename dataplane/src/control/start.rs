@@ -125,12 +125,7 @@ pub(super) fn into_service(
     Ok(ports)
 }
 
-pub(super) fn open_params(
-    port: &config::Port,
-    pool: &Mempool,
-    epochs: &Arc<Epochs>,
-    clock: TscClock,
-) -> OpenParams {
+pub(super) fn open_params(port: &config::Port, pool: &Mempool, epochs: &Arc<Epochs>, clock: TscClock) -> OpenParams {
     OpenParams {
         mtu: port.settings.mtu,
         rx_queues: port.settings.rx_queues,
@@ -141,10 +136,9 @@ pub(super) fn open_params(
 
 fn eal_args(config: &Config, extra: &[String]) -> EalArgs {
     let memory = match config.eal.memory {
-        Memory::NoHuge => MemoryMode::NoHuge { mebibytes: config.eal.memory_mib },
         Memory::Hugepages => MemoryMode::InMemory,
         Memory::Auto if hugepages_free(config.eal.memory_mib) => MemoryMode::InMemory,
-        Memory::Auto => MemoryMode::NoHuge { mebibytes: config.eal.memory_mib },
+        Memory::NoHuge | Memory::Auto => MemoryMode::NoHuge { mebibytes: config.eal.memory_mib },
     };
     EalArgs {
         worker_cpus: config.workers.cores.iter().map(|core| u32::from(*core)).collect(),

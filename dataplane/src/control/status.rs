@@ -234,7 +234,9 @@ impl Controller {
             && !rest.is_empty()
         {
             let mut all = first.clone();
-            rest.iter().for_each(|window| all.merge(window));
+            for window in rest {
+                all.merge(window);
+            }
             reports.push(Report::new(&all, &input("all workers".into())));
         }
         reports

@@ -186,7 +186,8 @@ impl<C> Graph<C> {
             }
             targets.push(row);
         }
-        let rows = specs.iter().enumerate().map(|(index, spec)| if spec.name == TX { Row::TX } else { Row::stage(index) });
+        let rows =
+            specs.iter().enumerate().map(|(index, spec)| if spec.name == TX { Row::TX } else { Row::stage(index) });
         let pending = specs.iter().map(|_| Box::new(Burst::new())).collect();
         let overflow = Vec::with_capacity(32 * BURST_MAX);
         if specs.iter().rposition(|spec| spec.name == TX).is_some_and(|index| index + 1 != specs.len()) {

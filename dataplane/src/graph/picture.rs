@@ -12,33 +12,28 @@ impl<C> Graph<C> {
 impl<C> Spec<C> {
     /// The graph of `specs` as a Mermaid flowchart, entered at `rx`.
     pub fn mermaid(specs: &[Self], entries: &[&str]) -> String {
-        let mut text = String::from("flowchart LR\n");
-        for entry in entries {
-            text.push_str(&format!("    rx([rx]) --> {entry}\n"));
-        }
+        let mut lines = vec!["flowchart LR".to_owned()];
+        lines.extend(entries.iter().map(|entry| format!("    rx([rx]) --> {entry}")));
         for spec in specs {
-            for edge in spec.edges.iter().filter(|edge| **edge != "drop") {
-                text.push_str(&format!("    {} --> {edge}\n", spec.name));
-            }
+            let onward = spec.edges.iter().filter(|edge| **edge != "drop");
+            lines.extend(onward.map(|edge| format!("    {} --> {edge}", spec.name)));
         }
         let dropping: Vec<_> = specs.iter().filter(|spec| spec.edges.contains(&"drop")).map(|spec| spec.name).collect();
-        text.push_str(&format!("    {} -.-> drop([drop])\n", dropping.join(" & ")));
-        text
+        lines.push(format!("    {} -.-> drop([drop])\n", dropping.join(" & ")));
+        lines.join("\n")
     }
 
     /// The graph of `specs` in the DOT language.
     pub fn dot(specs: &[Self], entries: &[&str]) -> String {
-        let mut text = String::from("digraph weir {\n    rankdir=LR;\n");
-        for entry in entries {
-            text.push_str(&format!("    \"rx\" -> \"{entry}\";\n"));
-        }
+        let mut lines = vec!["digraph weir {".to_owned(), "    rankdir=LR;".to_owned()];
+        lines.extend(entries.iter().map(|entry| format!("    \"rx\" -> \"{entry}\";")));
         for spec in specs {
             for edge in spec.edges {
                 let style = if *edge == "drop" { " [style=dotted]" } else { "" };
-                text.push_str(&format!("    \"{}\" -> \"{edge}\"{style};\n", spec.name));
+                lines.push(format!("    \"{}\" -> \"{edge}\"{style};", spec.name));
             }
         }
-        text.push_str("}\n");
-        text
+        lines.push("}\n".to_owned());
+        lines.join("\n")
     }
 }

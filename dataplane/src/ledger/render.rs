@@ -53,7 +53,7 @@ fn mpps(value: Option<f64>) -> String {
 /// A table whose first `text` columns are words and the rest figures.
 fn table(header: &[&str], text: usize) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header.to_vec());
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
     for column in table.column_iter_mut().skip(text) {
         column.set_cell_alignment(CellAlignment::Right);
     }

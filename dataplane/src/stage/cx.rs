@@ -157,7 +157,8 @@ impl Cx {
             host_limit: Limiter::default(),
             storm: vec![Limiter::default(); networks].into(),
             outer: Box::new([None; BURST_MAX]),
-            recent: vec![(MacKey::new(NetworkId::NONE, MacAddr::ZERO), MacDestination::from_bits(0), 0); RECENT_SLOTS].into(),
+            recent: vec![(MacKey::new(NetworkId::NONE, MacAddr::ZERO), MacDestination::from_bits(0), 0); RECENT_SLOTS]
+                .into(),
         }
     }
 

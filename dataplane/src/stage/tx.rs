@@ -5,8 +5,8 @@
 
 use overlay::packet::PacketBuf;
 
-use super::cx::Load;
 use super::Cx;
+use super::cx::Load;
 use crate::dpdk::Burst;
 use crate::graph::{Out, Process, RowKind, Spec};
 

@@ -83,12 +83,7 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
 
 /// The way into `tunnel`; `None` when its next hop has yet to be asked.
 #[inline(never)]
-fn find(
-    tables: &Tables,
-    tunnel: TunnelId,
-    network: NetworkId,
-    now_secs: u32,
-) -> Result<Option<Way<'_>>, DropReason> {
+fn find(tables: &Tables, tunnel: TunnelId, network: NetworkId, now_secs: u32) -> Result<Option<Way<'_>>, DropReason> {
     let entry = tables.tunnel(tunnel).ok_or(DropReason::NoRoute)?;
     let encap = entry.encap.as_ref().ok_or(DropReason::NoRoute)?;
     let vni = tables.network(network).ok_or(DropReason::NoNetwork)?.vni;

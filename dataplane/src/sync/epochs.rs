@@ -44,7 +44,11 @@ impl Epochs {
 
     /// The readers that have not yet passed `epoch`.
     pub fn behind(&self, epoch: u64) -> impl Iterator<Item = usize> + '_ {
-        self.seen.iter().enumerate().filter(move |(_, seen)| seen.load(Ordering::Acquire) < epoch).map(|(index, _)| index)
+        self.seen
+            .iter()
+            .enumerate()
+            .filter(move |(_, seen)| seen.load(Ordering::Acquire) < epoch)
+            .map(|(index, _)| index)
     }
 
     /// Reader `index`'s side; `None` when there is no such reader. One per thread: it is not `Clone`.

@@ -7,7 +7,7 @@
 mod epochs;
 mod published;
 
-pub use epochs::{Epochs, EpochReader};
+pub use epochs::{EpochReader, Epochs};
 pub use published::{Published, Subscriber};
 
 #[cfg(not(weir_loom))]

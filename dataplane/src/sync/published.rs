@@ -85,5 +85,5 @@ impl<T> Subscriber<T> {
 
 /// A thread that panicked while it held the lock cannot have left half an `Arc` behind: the value is whole.
 fn lock<T>(mutex: &Mutex<T>) -> impl core::ops::DerefMut<Target = T> + '_ {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -122,9 +122,7 @@ impl Launch<'_> {
             Worker::new(settings, graph, cx, Meter::new(ledger, tsc::rdtsc), subscriber, orders, from).run();
         };
         let lcore = worker as u32 + 1;
-        let task = eal
-            .launch(lcore, Box::new(work))
-            .map_err(|source| LaunchError::Lcore { worker, cpu, source })?;
+        let task = eal.launch(lcore, Box::new(work)).map_err(|source| LaunchError::Lcore { worker, cpu, source })?;
         Ok(Launched { mailbox, task, spare })
     }
 }

@@ -30,7 +30,13 @@ impl Assignment {
 }
 
 /// Shares out one port's queues. `load` holds the receive queues of each worker so far and is brought up to date.
-pub fn plan(port: PortId, rx_queues: usize, tx_queues: usize, wanted: Option<&[u16]>, load: &mut [usize]) -> Assignment {
+pub fn plan(
+    port: PortId,
+    rx_queues: usize,
+    tx_queues: usize,
+    wanted: Option<&[u16]>,
+    load: &mut [usize],
+) -> Assignment {
     let workers = load.len().max(1);
     let mut rx = Vec::with_capacity(rx_queues);
     for queue in 0..rx_queues {

@@ -263,9 +263,15 @@ impl<K: Clock> Worker<K> {
                 }
             }
             Command::Clear { ports, networks, tunnels } => {
-                ports.into_iter().for_each(|id| self.cx.counters.clear_port(id));
-                networks.into_iter().for_each(|id| self.cx.counters.clear_network(id));
-                tunnels.into_iter().for_each(|id| self.cx.counters.clear_tunnel(id));
+                for id in ports {
+                    self.cx.counters.clear_port(id);
+                }
+                for id in networks {
+                    self.cx.counters.clear_network(id);
+                }
+                for id in tunnels {
+                    self.cx.counters.clear_tunnel(id);
+                }
             }
             Command::Report(mut report) => {
                 self.report(&mut report);

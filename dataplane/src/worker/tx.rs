@@ -5,8 +5,8 @@
 //! `tx_full`, or as `port_down` while the port has no peer.
 
 use overlay::num::PortId;
-use overlay::packet::checksum::finish_partial;
 use overlay::packet::PacketBuf;
+use overlay::packet::checksum::finish_partial;
 use overlay::reason::DropReason;
 
 use crate::dpdk::ring::Producer;
@@ -41,6 +41,10 @@ impl TxSlot {
 
 /// How a worker reaches a port.
 #[derive(Debug, Default)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a box would be one more load for every burst; most ways are of one's own"
+)]
 pub enum TxWay {
     /// Not at all: the port is not there.
     #[default]

@@ -57,8 +57,8 @@ impl MacKey {
     /// The key of `mac` in `network`.
     #[inline]
     pub const fn new(network: NetworkId, mac: MacAddr) -> Self {
-        let [a, b, c, d, e, f] = mac.0;
-        Self((network.0 as u64) << 48 | u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
+        let m = mac.0;
+        Self((network.0 as u64) << 48 | u64::from_le_bytes([m[0], m[1], m[2], m[3], m[4], m[5], 0, 0]))
     }
 
     /// The network.
@@ -70,8 +70,8 @@ impl MacKey {
     /// The MAC address.
     #[inline]
     pub const fn mac(self) -> MacAddr {
-        let [a, b, c, d, e, f, _, _] = self.0.to_le_bytes();
-        MacAddr([a, b, c, d, e, f])
+        let m = self.0.to_le_bytes();
+        MacAddr([m[0], m[1], m[2], m[3], m[4], m[5]])
     }
 
     /// Whether the address has the group bit.
@@ -318,11 +318,8 @@ impl<'a> BurstReader<'a> {
         let Bucket(entries) = self.buckets.get(bucket as usize)?;
         let [first, second, third, fourth] = entries;
         let is_it = |entry: &Entry| entry.key.load(Ordering::Acquire) == key.0;
-        let entry = if is_it(first) {
-            first
-        } else {
-            [second, third, fourth].into_iter().find(|entry| is_it(entry))?
-        };
+        let entry =
+            if is_it(first) { first } else { [second, third, fourth].into_iter().find(|entry| is_it(entry))? };
         if key == MacKey::EMPTY {
             return None;
         }
