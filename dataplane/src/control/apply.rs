@@ -1,8 +1,9 @@
 //! From one configuration to the next while traffic flows: all of it or nothing, and no packet lost on what does not
 //! change.
 //!
-//! Order: open what is new (the only step that can fail for outside reasons); build the snapshot; let all workers take
-//! it over at one quiescent point each, together with the orders for new and removed queues; then close what is gone.
+//! Order: open what is new; close and open again what keeps its name but changes its device (with a way back: these are
+//! the only steps that can fail for outside reasons); build the snapshot; let all workers take it over at one quiescent
+//! point each, together with the orders for removed queues; close what is gone; give the new queues to the workers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,10 +48,14 @@ impl Controller {
         let before = self.crew.blocked_cycles();
         let (added, gone) = touched_ports(&plan);
 
-        // Everything that can fail comes first, on copies.
+        // Everything that can fail comes first, on copies. A device can be open only once, so a port whose device changes
+        // is closed before it is opened again, last of all and with a way back.
         let mut ids = self.ids.clone();
         let fresh = ids.assign(&new)?;
-        let opened = self.open_all(&new, &ids, &added)?;
+        let replaced: BTreeSet<Name> = added.intersection(&gone).cloned().collect();
+        let mut opened = self.open_all(&new, &ids, &(&added - &replaced))?;
+        self.build_with(&new, &mut ids.clone(), &opened)?;
+        opened.extend(self.replace(&new, &ids, &replaced)?);
         let tables = self.build_with(&new, &mut ids, &opened)?;
 
         // From here on it only can go well.
@@ -63,17 +68,12 @@ impl Controller {
             self.crew.order(index, Command::SetLevel(level(&self.config)))?;
             self.crew.order(index, Command::Set(settings(&self.config, self.clock)))?;
         }
-        let closing = self.withdraw(&gone)?;
+        let closing = self.withdraw(&(&gone - &replaced))?;
         let (epoch, old) = self.published.publish(Arc::new(tables));
         self.crew.wait(epoch)?;
         // Every worker has let go of the old snapshot: it is freed here.
         drop(old);
-        for (name, open) in closing {
-            let queues = self.crew.release(open.id);
-            if let Err(error) = open.port.close(queues.rx, queues.tx) {
-                tracing::error!(port = %name, %error, "the port did not close cleanly");
-            }
-        }
+        self.close(closing);
         self.forget_removed();
         self.ports.extend(into_service(opened, &mut self.crew, &self.entries)?);
         self.apply_static_entries();
@@ -84,6 +84,40 @@ impl Controller {
             blocked_cycles: blocked.iter().zip(&before).map(|(after, before)| after - before).collect(),
             tsc_hz: self.clock.hz(),
         })
+    }
+
+    /// Closes the ports `names` and opens them as `new` has them. When one does not open, all are opened again as they
+    /// were: their traffic has paused, nothing else has changed.
+    fn replace(
+        &mut self,
+        new: &Config,
+        ids: &Ids,
+        names: &BTreeSet<Name>,
+    ) -> Result<Vec<(Name, NewPort)>, ControlError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let closing = self.withdraw(names)?;
+        self.crew.settle()?;
+        self.close(closing);
+        match self.open_all(new, ids, names) {
+            Ok(opened) => Ok(opened),
+            Err(error) => {
+                let again = self.open_all(&self.config, &self.ids, names)?;
+                let again = into_service(again, &mut self.crew, &self.entries)?;
+                self.ports.extend(again);
+                Err(error)
+            }
+        }
+    }
+
+    fn close(&mut self, closing: Vec<(Name, ports::OpenPort)>) {
+        for (name, open) in closing {
+            let queues = self.crew.release(open.id);
+            if let Err(error) = open.port.close(queues.rx, queues.tx) {
+                tracing::error!(port = %name, %error, "the port did not close cleanly");
+            }
+        }
     }
 
     fn open_all(&self, new: &Config, ids: &Ids, added: &BTreeSet<Name>) -> Result<Vec<(Name, NewPort)>, ControlError> {

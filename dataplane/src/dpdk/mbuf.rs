@@ -18,6 +18,7 @@ use dpdk_sys as sys;
 use overlay::packet::{Meta, PacketBuf};
 
 use super::mempool::Mempool;
+pub use super::offload::{L4Checksum, L4Kind};
 
 /// Octets of the private area that weir's pools reserve in every mbuf.
 pub const PRIVATE_OCTETS: usize = size_of::<Meta>();
@@ -45,28 +46,6 @@ pub struct Mbuf {
 
 // SAFETY: the handle is the only one to its mbuf (see "Ownership"), and DPDK's pools may be used from any thread.
 unsafe impl Send for Mbuf {}
-
-/// What a device says of a received packet's transport checksum.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum L4Checksum {
-    /// Nothing.
-    Unknown,
-    /// It is right.
-    Good,
-    /// It is wrong.
-    Bad,
-    /// The field is not filled in, but the data is known to be whole: it never left this machine.
-    Open,
-}
-
-/// A transport protocol whose checksum a device can finish.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum L4Kind {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
 
 impl Mbuf {
     /// Takes ownership of a raw mbuf.

@@ -13,7 +13,7 @@
 //! | file | wraps |
 //! |---|---|
 //! | [`eal`], [`lcore`], [`log`] | start, worker threads, log |
-//! | [`mempool`], [`mbuf`], [`burst`] | packets |
+//! | [`mempool`], [`mbuf`], [`burst`], [`offload`] | packets |
 //! | [`ethdev`], [`queue`] | Ethernet devices and their queues |
 //! | [`vhost`] | vhost-user by device id |
 //! | [`tap`] | kernel tap devices |
@@ -31,6 +31,7 @@ pub mod log;
 pub mod mbuf;
 pub mod mempool;
 pub mod netns;
+pub mod offload;
 pub mod queue;
 pub mod ring;
 pub mod tap;

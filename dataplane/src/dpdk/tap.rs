@@ -80,6 +80,8 @@ pub struct TapRx {
 pub struct TapTx {
     file: Arc<File>,
     counters: Arc<Counters>,
+    /// The kernel refused the last frame, because its end of the interface is down.
+    down: bool,
     _not_sync: PhantomData<Cell<()>>,
 }
 
@@ -124,7 +126,12 @@ impl Tap {
         for file in files {
             let (file, counters) = (Arc::new(file), Arc::new(Counters::default()));
             tap.counters.push(Arc::clone(&counters));
-            tx.push(TapTx { file: Arc::clone(&file), counters: Arc::clone(&counters), _not_sync: PhantomData });
+            tx.push(TapTx {
+                file: Arc::clone(&file),
+                counters: Arc::clone(&counters),
+                down: false,
+                _not_sync: PhantomData,
+            });
             rx.push(TapRx {
                 file,
                 counters,
@@ -353,10 +360,12 @@ impl TapTx {
                 let error = if fits { io::Error::last_os_error().raw_os_error().unwrap_or_default() } else { 0 };
                 // Full, or down: later frames would fare no better.
                 if matches!(error, libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM | libc::EIO | libc::EINTR) {
+                    self.down = error == libc::EIO;
                     break;
                 }
                 errors += 1;
             }
+            self.down = false;
             octets += mbuf.packet_octets() as u64;
             sent += 1;
         }
@@ -367,6 +376,12 @@ impl TapTx {
             add(&self.counters.tx_errors, errors);
         }
         sent
+    }
+
+    /// Whether the kernel took the last frame, or would have: not so while the interface is down (EIO).
+    #[inline]
+    pub fn is_up(&self) -> bool {
+        !self.down
     }
 }
 
