@@ -239,7 +239,10 @@ impl<K: Clock> Worker<K> {
     fn reconfigure(&mut self) {
         let before = self.meter.now();
         self.subscriber.refresh(&mut self.cx.tables);
-        while let Some(command) = self.orders.next() {
+        // A report asked for behind the order to stop is the last one, made when everything has been wound up.
+        while !self.stopping
+            && let Some(command) = self.orders.next()
+        {
             self.obey(command);
         }
         self.subscriber.quiesce();
