@@ -113,13 +113,14 @@ impl PortTx {
         }
     }
 
-    /// Whether somebody is there to send to: false for a vhost-user port without a guest.
+    /// Whether somebody is there to send to: false for a vhost-user port without a guest, and for a tap that is down.
     #[inline]
     pub fn connected(&self) -> bool {
         match self {
             Self::Vhost(vhost) => vhost.connected(),
+            Self::Tap(tap) => tap.is_up(),
             Self::Fault(fault) => fault.inner().connected(),
-            Self::Eth(_) | Self::Tap(_) | Self::Sink(_) => true,
+            Self::Eth(_) | Self::Sink(_) => true,
         }
     }
 
