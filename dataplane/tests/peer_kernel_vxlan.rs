@@ -305,6 +305,8 @@ fn bindings_are_answered_and_addresses_age_and_move() {
     moved.ping_until("10.0.0.2", 10);
     assert_eq!(behind("02:00:00:00:00:a1"), Some((Some("other".into()), None)), "it moved");
     moved.ping("10.0.0.2", 5, 56, BLUE.1);
+    // What is flooded to the port whose interface is down does not wait there to come out stale.
+    assert!(weir.dropped("port_down") > 0, "{:?}", weir.drops());
 
     let up = up.stop();
     up.judge(10);

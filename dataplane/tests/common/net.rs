@@ -57,7 +57,8 @@ impl Netns {
     }
 
     pub(crate) fn sysctl(&self, key: &str, value: &str) {
-        self.run(["sysctl", "-q", "-w", &format!("{key}={value}")]).ok();
+        let file = format!("/proc/sys/{}", key.replace('.', "/"));
+        self.run(["sh", "-c", &format!("echo {value} >{file}")]).ok();
     }
 
     /// Gives a device a MAC address of its own (weir's end of a tap has the kernel's), an MTU and addresses, and

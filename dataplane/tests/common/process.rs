@@ -109,7 +109,7 @@ impl Running {
 
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        run(["kill", "-s", name, &self.id().to_string()]).ok();
+        run(["sh", "-c", &format!("kill -s {name} {}", self.id())]).ok();
     }
 
     /// Waits for its end.
