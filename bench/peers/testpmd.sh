@@ -49,9 +49,9 @@ sleep 0.7 # warm-up; statistics are those since the last start
 echo stop >&9
 sleep 0.3
 echo start >&9
-before=$(waited "$pid" rte-worker || echo 0)
+before=$(waited "$pid" rte-worker- || echo 0)
 sleep "$seconds"
-after=$(waited "$pid" rte-worker || echo 0)
+after=$(waited "$pid" rte-worker- || echo 0)
 echo stop >&9
 sleep 0.5
 echo quit >&9

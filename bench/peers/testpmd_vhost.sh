@@ -58,9 +58,9 @@ sleep 1 # warm-up
 echo stop >&8
 sleep 0.3
 echo start >&8
-before=$(waited "${pids[0]}" rte-worker || echo 0)
+before=$(waited "${pids[0]}" rte-worker- || echo 0)
 sleep "$seconds"
-after=$(waited "${pids[0]}" rte-worker || echo 0)
+after=$(waited "${pids[0]}" rte-worker- || echo 0)
 echo stop >&8
 sleep 0.5
 echo 'stop' >&9

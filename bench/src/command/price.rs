@@ -44,7 +44,7 @@ struct Price {
     seconds: f64,
     /// Paired median of `sampled ÷ off − 1` with its interval.
     price: PairedOverhead,
-    /// Medians of the two, in cycles per packet: all cycles of the worker ÷ packets received.
+    /// Medians of the two: cycles of the worker, less the time that others had its CPU, ÷ packets received.
     off_cycles_per_packet: f64,
     sampled_cycles_per_packet: f64,
     bar: f64,
@@ -131,10 +131,12 @@ impl Args {
         Ok((price, wrong))
     }
 
-    /// All cycles of the worker ÷ packets at a level: the only count that `off` keeps.
+    /// Cycles of the worker ÷ packets at a level: the only count that `off` keeps. Time that the kernel says others had
+    /// is left out; it would hide the difference between the levels on a busy machine, and says nothing of either.
     fn total(&self, session: &mut Session, level: LedgerLevel) -> anyhow::Result<f64> {
         session.set_level(level)?;
         let window = session.window(Duration::from_secs_f64(self.seconds))?;
-        window.report.total_cycles_per_packet.context("no packet was received in a window")
+        let total = window.report.total_cycles_per_packet.context("no packet was received in a window")?;
+        Ok(total * (1.0 - window.waited_share.unwrap_or(0.0)))
     }
 }

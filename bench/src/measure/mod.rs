@@ -5,6 +5,7 @@ mod scratch;
 mod session;
 mod setup;
 mod stats;
+mod waited;
 mod way;
 
 pub(crate) use conditions::{Conditions, Machine, default_worker_cpu};

@@ -9,6 +9,7 @@ use dataplane::control::Controller;
 use dataplane::control::status::Sample;
 use dataplane::ledger::Report;
 
+use super::waited::Waited;
 use super::{Conditions, Scratch, Setup, Way};
 use crate::peer::vhost::Generator;
 use crate::scenario::{Input, Place};
@@ -28,14 +29,24 @@ pub(crate) struct Session {
     /// The first sample after the warm-up.
     steady: Option<Sample>,
     warm_up: Duration,
+    waited: Waited,
     // Last: sockets and traffic go when nobody uses them any more.
     scratch: Scratch,
+}
+
+/// All that is read at one moment.
+#[derive(Clone, Debug)]
+struct Moment {
+    sample: Sample,
+    waited: Option<Duration>,
 }
 
 /// The ledger between two samples.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     pub report: Report,
+    /// Part of the time that the worker waited while others had its CPU; `None` where the kernel does not say.
+    pub waited_share: Option<f64>,
 }
 
 /// What was found at the end.
@@ -66,7 +77,15 @@ impl Session {
         }
         let controller = Controller::start(config, &[])?;
         let warm_up = Duration::ZERO;
-        let mut session = Self { controller, setup: setup.clone(), generator: None, steady: None, warm_up, scratch };
+        let mut session = Self {
+            controller,
+            setup: setup.clone(),
+            generator: None,
+            steady: None,
+            warm_up,
+            waited: Waited::of_worker(),
+            scratch,
+        };
         if setup.scenario.input == Input::Vhost
             && let Err(error) = session.connect_generator()
         {
@@ -112,34 +131,41 @@ impl Session {
 
     /// The ledger over `count` windows one after the other, and over all of them together.
     pub(crate) fn windows(&mut self, count: u32, each: Duration) -> anyhow::Result<(Vec<Window>, Window)> {
-        let first = self.controller.sample()?;
+        let first = self.moment()?;
         let mut last = first.clone();
         let mut windows = Vec::new();
         for _ in 0..count {
             self.controller.run_for(each)?;
-            let next = self.controller.sample()?;
+            let next = self.moment()?;
             windows.push(self.between(&last, &next)?);
             last = next;
         }
         Ok((windows, self.between(&first, &last)?))
     }
 
-    fn between(&self, from: &Sample, to: &Sample) -> anyhow::Result<Window> {
-        let report = self.controller.ledger(from, to).into_iter().next().context("weir has no worker")?;
-        Ok(Window { report })
+    fn moment(&mut self) -> anyhow::Result<Moment> {
+        Ok(Moment { sample: self.controller.sample()?, waited: self.waited.so_far() })
+    }
+
+    fn between(&self, from: &Moment, to: &Moment) -> anyhow::Result<Window> {
+        let reports = self.controller.ledger(&from.sample, &to.sample);
+        let report = reports.into_iter().next().context("weir has no worker")?;
+        let waited = from.waited.zip(to.waited).map(|(from, to)| to.saturating_sub(from).as_secs_f64());
+        let waited_share = waited.map(|seconds| (seconds / report.elapsed_seconds).clamp(0.0, 1.0));
+        Ok(Window { report, waited_share })
     }
 
     /// Goes through `bursts`, `each` of them for so long, and returns the ledger over all: what a cost line is fitted to.
     /// The burst is set back afterwards.
     pub(crate) fn sweep(&mut self, bursts: &[u16], each: Duration) -> anyhow::Result<Window> {
-        let from = self.controller.sample()?;
+        let from = self.moment()?;
         for burst in bursts {
             self.change(|config| config.workers.burst = *burst)?;
             self.controller.run_for(each)?;
         }
         let burst = self.setup.burst;
         self.change(|config| config.workers.burst = burst)?;
-        let to = self.controller.sample()?;
+        let to = self.moment()?;
         self.between(&from, &to)
     }
 

@@ -51,6 +51,10 @@ pub(crate) struct Cost {
     /// Over all windows together: the ends are read to some ten microseconds, more on a busy machine.
     pub wall_clock_error: Option<f64>,
     pub instrument_overhead: Option<f64>,
+    /// Calibrated cost of one time stamp.
+    pub stamp_cost_cycles: u64,
+    /// Part of the time that the worker waited while others had its CPU: a quiet machine has next to none.
+    pub waited_share: Option<f64>,
     pub tsc_hz: u64,
     pub settings: Settings,
     /// What the windows' cycles per packet were.
@@ -146,6 +150,8 @@ impl Cost {
             closure_error_cycles: reports().map(|report| report.closure_error_cycles).sum(),
             wall_clock_error: whole.report.wall_clock_error,
             instrument_overhead: report.instrument_overhead,
+            stamp_cost_cycles: report.stamp_cost_cycles,
+            waited_share: whole.waited_share,
             tsc_hz: report.tsc_hz,
             settings,
             windows: Spread::of(all),
@@ -224,10 +230,11 @@ impl Cost {
             |value: Option<f64>| value.map_or_else(|| "unknown".into(), |value| format!("{:.3} %", value * 100.0));
         _ = writeln!(
             text,
-            "books               closure error {} cycles, against the wall clock {}, instrument {}",
+            "books               closure error {} cycles, against the wall clock {}, instrument {}, others had the CPU {}",
             self.closure_error_cycles.map_or_else(|| "unknown".into(), |error| error.to_string()),
             percent(self.wall_clock_error),
             percent(self.instrument_overhead),
+            percent(self.waited_share),
         );
         let of = &self.conditions;
         _ = write!(
