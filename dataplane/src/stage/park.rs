@@ -52,7 +52,7 @@ enum Fate {
 }
 
 impl Parked {
-    /// Room for [`PARKED_MAX`] packets towards `neighbours` next hops, `per_neighbour` each.
+    /// Room for 1,024 packets in all towards `neighbours` next hops, `per_neighbour` each.
     pub fn new(neighbours: usize, per_neighbour: usize) -> Self {
         Self {
             waiting: Vec::with_capacity(PARKED_MAX),

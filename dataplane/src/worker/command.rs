@@ -115,7 +115,7 @@ impl Mailbox {
     /// Leaves an order; given back when the queue is full. The worker looks at it in the next epoch.
     ///
     /// # Errors
-    /// The order, when [`QUEUE_SLOTS`](self) orders wait already.
+    /// The order, when 256 orders wait already.
     pub fn order(&self, command: Command) -> Result<(), Command> {
         self.orders.push(command)
     }
