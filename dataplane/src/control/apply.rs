@@ -75,8 +75,9 @@ impl Controller {
         drop(old);
         self.close(closing);
         self.forget_removed();
-        self.ports.extend(into_service(opened, &mut self.crew, &self.entries)?);
+        // Before new ports receive: their first packets would find next hops unresolved and static addresses unknown.
         self.apply_static_entries();
+        self.ports.extend(into_service(opened, &mut self.crew, &self.entries)?);
         self.pool_level = self.pool.in_use();
         let blocked = self.crew.blocked_cycles();
         Ok(Applied {
