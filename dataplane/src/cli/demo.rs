@@ -105,7 +105,11 @@ impl DemoArgs {
         let seconds = began.elapsed().as_secs_f64();
         let findings =
             Findings { weir, conditions, correctness, measurement, imbalance, missing_mbufs, seconds, wrong };
-        if self.json { out::print_json(&findings)? } else { out::print(&render::end(&findings))? }
+        if self.json {
+            out::print_json(&findings)?;
+        } else {
+            out::print(&render::end(&findings))?;
+        }
         if findings.wrong.is_empty() {
             return Ok(());
         }

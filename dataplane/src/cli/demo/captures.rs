@@ -21,10 +21,12 @@ macro_rules! capture {
     };
 }
 
-/// One segment of HTTP, and a DNS query over TCP from handshake to FIN.
-pub(super) const WEB: &[&[u8]] = &[capture!("ipv4_tcp_http_xml.pcap"), capture!("dns_tcp.pcap")];
-/// DNS over UDP; router advertisement and multicast listener reports over IPv6.
-pub(super) const MIXED: &[&[u8]] = &[capture!("dns_udp.pcap"), capture!("icmpv6.pcap")];
+/// One segment of HTTP, tagged with VLAN [`WEB_VLAN`].
+pub(super) const WEB: &[&[u8]] = &[capture!("ipv4_tcp_http_xml.pcap")];
+/// The VLAN of [`WEB`].
+pub(super) const WEB_VLAN: u16 = 165;
+/// A DNS query over TCP from handshake to FIN, one over UDP; router advertisement and multicast listener reports over IPv6.
+pub(super) const UNTAGGED: &[&[u8]] = &[capture!("dns_tcp.pcap"), capture!("dns_udp.pcap"), capture!("icmpv6.pcap")];
 /// Ping and ARP in VXLAN, as another implementation sent it.
 pub(super) const VXLAN: &[&[u8]] = &[capture!("vxlan.pcap")];
 
@@ -72,6 +74,27 @@ pub(super) fn turned_round(mut frame: Frame) -> Frame {
         (0..6).for_each(|at| head.swap(at, at + 6));
         (26..30).for_each(|at| head.swap(at, at + 4));
     }
+    frame
+}
+
+/// The 802.1Q tag of a VLAN at priority 0.
+fn tag(vlan: u16) -> [u8; 4] {
+    let [high, low] = vlan.to_be_bytes();
+    [0x81, 0x00, high, low]
+}
+
+/// The frame without the tag of [`WEB_VLAN`], if it has one.
+pub(super) fn untagged(mut frame: Frame) -> Frame {
+    if frame.get(12..16) == Some(&tag(WEB_VLAN)) {
+        frame.drain(12..16);
+    }
+    frame
+}
+
+/// The frame with the tag of [`WEB_VLAN`].
+pub(super) fn tagged(mut frame: Frame) -> Frame {
+    let at = frame.len().min(12);
+    frame.splice(at..at, tag(WEB_VLAN));
     frame
 }
 
@@ -124,8 +147,15 @@ mod tests {
 
     #[test]
     fn captures_are_whole_and_turning_twice_changes_nothing() {
-        let counts = [WEB, MIXED, VXLAN].map(|captures| frames(captures).unwrap().len());
-        assert_eq!(counts, [12, 7, 10]);
+        let counts = [WEB, UNTAGGED, VXLAN].map(|captures| frames(captures).unwrap().len());
+        assert_eq!(counts, [1, 18, 10]);
+        for frame in frames(WEB).unwrap() {
+            assert_ne!(untagged(frame.clone()), frame);
+            assert_eq!(tagged(untagged(frame.clone())), frame);
+        }
+        for frame in frames(UNTAGGED).unwrap() {
+            assert_eq!(untagged(frame.clone()), frame);
+        }
         for frame in frames(VXLAN).unwrap() {
             let turned = turned_round(frame.clone());
             assert_ne!(turned, frame);

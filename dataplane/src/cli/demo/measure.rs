@@ -38,9 +38,16 @@ pub(super) struct Capacity {
     pub c_f: Option<f64>,
     /// Cycles of each packet of a burst.
     pub c_p: Option<f64>,
+    /// Standard errors of the two.
+    pub c_f_standard_error: Option<f64>,
+    pub c_p_standard_error: Option<f64>,
     pub r_squared: Option<f64>,
     /// `f·b/(c_f + b·c_p)` where there is a line, else from full bursts.
     pub lambda_max_pps: Option<f64>,
+    /// λ at saturation ÷ λ_max. Less than 1 where something was stolen from the worker.
+    pub utilisation: Option<f64>,
+    /// 1 − utilisation.
+    pub headroom: Option<f64>,
     /// Receive bursts of the sweep.
     pub sweep: Vec<u16>,
     /// Cycles that the sweep's books are open by.
@@ -129,11 +136,17 @@ fn capacity(rig: &mut Rig, each: Duration, full: &Report) -> Result<Capacity, Fa
     rig.change(|config| config.workers.burst = usual)?;
     let line = sweep.line;
     let fitted = line.and_then(|line| line.lambda_max_pps(full.tsc_hz as f64, f64::from(usual)));
+    let lambda_max_pps = fitted.or(full.lambda_max_pps);
+    let utilisation = full.lambda_pps.zip(lambda_max_pps).map(|(lambda, max)| lambda / max);
     Ok(Capacity {
         c_f: line.map(|line| line.c_f),
         c_p: line.map(|line| line.c_p),
+        c_f_standard_error: line.and_then(|line| line.c_f_standard_error),
+        c_p_standard_error: line.and_then(|line| line.c_p_standard_error),
         r_squared: line.and_then(|line| line.r_squared),
-        lambda_max_pps: fitted.or(full.lambda_max_pps),
+        lambda_max_pps,
+        utilisation,
+        headroom: utilisation.map(|used| 1.0 - used),
         sweep: SWEEP.to_vec(),
         closure_error_cycles: sweep.closure_error_cycles,
     })

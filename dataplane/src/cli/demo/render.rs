@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Findings;
+use super::captures::WEB_VLAN;
 use super::measure::{HalfLoad, Measured, Price};
 use super::replay::{OUTER_OCTETS, Replayed, Way};
 use super::rig::{Settings, VNI, VTEP};
 use super::tally::Tally;
 use crate::control::{Report, picture};
 
+/// Share of stolen cycles from which figures suffer.
+const NOISY: f64 = 0.02;
 /// What is not known.
 const UNKNOWN: &str = "unknown";
 
@@ -30,7 +33,7 @@ fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -60,18 +63,19 @@ pub(super) fn correctness(found: &Replayed) -> String {
     let mut text = String::new();
     _ = writeln!(
         text,
-        "\n1. Containers -> tunnel. Two containers send captured HTTP, DNS and ICMPv6. The destinations are\n   \
-         unknown here, so the bridge floods: a copy to the other container, one in VXLAN (VNI {VNI}) to the\n   \
-         remote VTEP {VTEP}. Frames in VXLAN are {OUTER_OCTETS} octets longer, else as they were sent."
+        "\n1. Containers -> tunnel. Two containers send captured frames: one HTTP with VLAN tag {WEB_VLAN}, the other\n   \
+         DNS and ICMPv6 without a tag. Their destinations are unknown here, so the bridge floods: a copy to\n   \
+         the other container, and one in VXLAN (VNI {VNI}, {OUTER_OCTETS} octets more) to the remote VTEP {VTEP}."
     );
-    way(&mut text, &found.encap, "left in VXLAN, the frame inside as it was sent");
+    way(&mut text, &found.encap, "left in VXLAN, octet for octet as they were sent (the tag stays here)");
     _ = writeln!(
         text,
         "   {}: open it in Wireshark (udp.port == 4789)\n\n\
-         2. Tunnel -> containers. The same frames come back from the VTEP; both containers get each of them.",
+         2. Tunnel -> containers. The same frames come back from the VTEP; both containers get each of them,\n   \
+         the first one with its tag.",
         found.file
     );
-    way(&mut text, &found.decap, "arrived octet for octet as they were first sent");
+    way(&mut text, &found.decap, "arrived octet for octet as they should");
     _ = writeln!(
         text,
         "\n3. Somebody else's VXLAN. A capture of ping and ARP between two other VTEPs; weir takes the place of\n   \
@@ -106,7 +110,7 @@ fn balance(text: &mut String, packets: &Tally) {
     let _ = writeln!(line, "{}", if packets.imbalance == 0 { " packets" } else { " packets: NOT BALANCED" });
     text.push_str(&line);
     for drop in &packets.drops {
-        _ = writeln!(text, "   dropped {} {}: {}", grouped(drop.packets), drop.reason, drop.meaning);
+        _ = writeln!(text, "   dropped {} {}:\n      {}", grouped(drop.packets), drop.reason, drop.meaning);
     }
 }
 
@@ -145,7 +149,7 @@ fn ledger(text: &mut String, report: &Report) {
         text,
         "\n5. The ledger: the cycles of the worker by stage, in TSC cycles per packet (cyc/pkt).\n   \
          Stages of kind io move packets, those of kind task do something to them.\n\n   \
-         {:<16} {:<5} {:>9} {:>8}   what it does",
+         {:<17} {:<5} {:>9} {:>8}   what it does",
         "stage", "kind", "cyc/pkt", "share"
     );
     let all = report.total_cycles_per_packet;
@@ -154,17 +158,14 @@ fn ledger(text: &mut String, report: &Report) {
     let mut help: BTreeMap<&str, &str> = picture.stages.iter().map(|stage| (stage.name, stage.help)).collect();
     help.insert("rx", "takes bursts from the port, copies frames here");
     help.insert("loop", "from stage to stage, from burst to burst");
-    let kind = |line: &crate::control::Report, at: usize| {
-        line.stages.get(at).map_or_else(String::new, |stage| format!("{:?}", stage.kind).to_lowercase())
-    };
-    for (at, stage) in report.stages.iter().enumerate().filter(|(_, stage)| stage.cycles.is_some_and(|all| all > 0)) {
+    for stage in report.stages.iter().filter(|stage| stage.cycles.is_some_and(|all| all > 0)) {
         let what = help.get(stage.name.as_str()).copied().unwrap_or_default();
         let cost = stage.cycles_per_packet;
         _ = writeln!(
             text,
-            "   {:<16} {:<5} {:>9} {:>8}   {what}",
+            "   {:<17} {:<5} {:>9} {:>8}   {what}",
             stage.name,
-            kind(report, at),
+            format!("{:?}", stage.kind).to_lowercase(),
             number(cost, 2),
             share(cost)
         );
@@ -182,30 +183,43 @@ fn ledger(text: &mut String, report: &Report) {
         let name = format!("({})", line.account.name());
         _ = writeln!(
             text,
-            "   {name:<16} {:<5} {:>9} {:>8}   {what}",
+            "   {name:<17} {:<5} {:>9} {:>8}   {what}",
             "",
             number(line.cycles_per_packet, 2),
             share(line.cycles_per_packet)
         );
     }
-    _ = writeln!(text, "   {:<16} {:<5} {:>9} {:>8}   every cycle", "sum", "", number(all, 2), share(all));
+    _ = writeln!(text, "   {:<17} {:<5} {:>9} {:>8}   every cycle", "sum", "", number(all, 2), share(all));
+    let stolen = stolen_share(report);
+    if stolen > NOISY {
+        _ = writeln!(
+            text,
+            "   NOTE: other programs had {stolen:.0} % of this CPU; measure on a quiet machine.",
+            stolen = stolen * 100.0
+        );
+    }
+}
+
+/// Part of the cycles that the kernel or a hypervisor took from the worker.
+fn stolen_share(report: &Report) -> f64 {
+    report.accounts.iter().find(|line| line.account.name() == "stolen").map_or(0.0, |line| line.share)
 }
 
 fn views(text: &mut String, report: &Report) {
     _ = writeln!(
         text,
-        "\n6. The same cycles as f_CPU = n * (c_IO + c_task + c_busy), in cyc/pkt; other: what it has no name for.\n\n   \
-         {:<38} {:>8} {:>13} {:>8} {:>8}",
+        "\n6. The same cycles in the terms of f_CPU = n * (c_IO + c_task + c_busy), in cyc/pkt. It has no name\n   \
+         for what is in brackets above, waiting apart: other.\n\n   \
+         {:<54} {:>8} {:>8} {:>8} {:>8}",
         "view", "c_IO", "c_task", "c_busy", "other"
     );
     let rows = [
-        ("framework: c_IO is rx, tx, buffers", &report.framework, UNKNOWN),
-        ("container: c_IO is the whole dataplane", &report.container, "application's"),
+        ("framework: c_IO is rx, tx, buffers; c_task the rest", &report.framework),
+        ("container: c_IO is all of weir; c_task the application", &report.container),
     ];
-    for (name, view, no_task) in rows {
-        let task = view.c_task.map_or_else(|| no_task.into(), |task| format!("{task:.2}"));
-        let (io, busy, other) = (number(view.c_io, 2), number(view.c_busy, 2), number(view.c_other, 2));
-        _ = writeln!(text, "   {name:<38} {io:>8} {task:>13} {busy:>8} {other:>8}");
+    for (name, view) in rows {
+        let [io, task, busy, other] = [view.c_io, view.c_task, view.c_busy, view.c_other].map(|cost| number(cost, 2));
+        _ = writeln!(text, "   {name:<54} {io:>8} {task:>8} {busy:>8} {other:>8}");
     }
     _ = writeln!(
         text,
@@ -253,7 +267,9 @@ fn capacity(text: &mut String, found: &Measured) {
     let capacity = &found.capacity;
     let line = match (capacity.c_f, capacity.c_p) {
         (Some(c_f), Some(c_p)) => format!(
-            "a burst of n packets costs {c_f:.0} + n * {c_p:.1} cycles (bursts of 4 to 32; R2 {})",
+            "a burst of n packets costs {c_f:.0} + n * {c_p:.1} cycles (+- {} and {}; R2 {})",
+            number(capacity.c_f_standard_error, 0),
+            number(capacity.c_p_standard_error, 1),
             number(capacity.r_squared, 4)
         ),
         _ => "no cost line: too few bursts of different sizes; measure longer with --seconds".into(),
@@ -261,29 +277,37 @@ fn capacity(text: &mut String, found: &Measured) {
     _ = writeln!(
         text,
         "\n8. How much fits on this core?\n   cost line            {line}\n   \
-         lambda_max           {} at bursts of {}; at saturation nothing is left, so headroom is 0",
+         lambda_max           {} at bursts of {}\n   \
+         at saturation        {}: utilisation {}, headroom {}{}",
         mpps(capacity.lambda_max_pps),
-        found.ledger.burst
+        found.ledger.burst,
+        mpps(found.ledger.lambda_pps),
+        percent(capacity.utilisation, 1),
+        percent(capacity.headroom, 1),
+        if stolen_share(&found.ledger) > NOISY { " (the rest was stolen, see 5)" } else { "" },
     );
 }
 
 fn half_load(text: &mut String, half: &HalfLoad) {
     let report = &half.ledger;
+    let view = &report.framework;
+    let source = report.accounts.iter().find(|line| line.account.name() == "source");
     _ = writeln!(
         text,
-        "   at half of that      {}: utilisation {}, headroom {} (a paced source instead of the loop;\n   {:20} \
-         making its packets has an account of its own, {} cyc/pkt)\n   \
-         {:20} c_IO {} + c_task {} + c_busy {} cyc/pkt, counted; c_busy as remainder {}",
+        "   at half of that      {} asked, {} came: utilisation {}, headroom {}\n   \
+         {:20} c_IO {} + c_task {} + c_busy {} (counted; remainder {}) cyc/pkt\n   \
+         {:20} (from a paced source; making its packets is booked apart: {} cyc/pkt)",
+        mpps(Some(half.asked_pps)),
         mpps(report.lambda_pps),
         percent(half.utilisation, 1),
         percent(half.headroom, 1),
         "",
-        number(report.accounts.iter().find(|line| line.account.name() == "source").and_then(|l| l.cycles_per_packet), 1),
+        number(view.c_io, 1),
+        number(view.c_task, 1),
+        number(view.c_busy, 1),
+        number(view.c_busy_remainder, 1),
         "",
-        number(report.framework.c_io, 1),
-        number(report.framework.c_task, 1),
-        number(report.framework.c_busy, 1),
-        number(report.framework.c_busy_remainder, 1),
+        number(source.and_then(|line| line.cycles_per_packet), 1),
     );
 }
 
@@ -292,7 +316,7 @@ pub(super) fn end(findings: &Findings) -> String {
     let verdict = if findings.wrong.is_empty() {
         "Every packet is accounted for, every packet buffer is back, every cycle is booked.".to_owned()
     } else {
-        format!("NOT AS IT SHOULD BE:\n  {}", findings.wrong.join("\n  "))
+        "NOT EVERYTHING IS AS IT SHOULD BE: see the error below.".to_owned()
     };
     format!(
         "\n{verdict} ({:.1} s)\nNext: wireshark {}; docs/ledger.md; weir run -c FILE with ports of your own",

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Failure;
-use super::captures::{self, Frame};
+use super::captures::{self, Frame, WEB_VLAN};
 use super::rig::{self, Rig, UPLINK, VNI, VTEP};
 use super::tally::Tally;
 
@@ -71,7 +71,9 @@ impl Replayed {
 /// Frames that are in both lists, each as often as in the list where it is rarer.
 fn common(expected: &[Frame], emitted: &[Frame]) -> usize {
     let mut left: BTreeMap<&Frame, usize> = BTreeMap::new();
-    expected.iter().for_each(|frame| *left.entry(frame).or_default() += 1);
+    for frame in expected {
+        *left.entry(frame).or_default() += 1;
+    }
     let found = emitted.iter().filter(|frame| match left.get_mut(frame) {
         Some(count) if *count > 0 => {
             *count -= 1;
@@ -93,10 +95,10 @@ fn embedded(of: &[&[u8]]) -> Result<Vec<Frame>, Failure> {
 
 /// Runs the three replays; the encapsulated frames go to `out`.
 pub(super) fn run(rig: &mut Rig, out: &Path) -> Result<Replayed, Failure> {
-    let (web, mixed) = (embedded(captures::WEB)?, embedded(captures::MIXED)?);
-    let all = [web.clone(), mixed.clone()].concat();
-
-    let files = [rig.write("web.pcap", &web)?, rig.write("mixed.pcap", &mixed)?];
+    let (web, rest) = (embedded(captures::WEB)?, embedded(captures::UNTAGGED)?);
+    let files = [rig.write("web.pcap", &web)?, rig.write("rest.pcap", &rest)?];
+    // RFC 7348 § 6.1: a tag of the container's side does not enter the tunnel.
+    let all: Vec<Frame> = web.into_iter().chain(rest).map(captures::untagged).collect();
     let wire = rig.path("wire.pcap");
     let [first, second] = files.map(|file| format!("pcap:{}", file.display()));
     let to_wire = format!("pcap:,{}", wire.display());
@@ -119,7 +121,7 @@ pub(super) fn run(rig: &mut Rig, out: &Path) -> Result<Replayed, Failure> {
     Ok(Replayed { encap, decap, foreign, file: out.display().to_string() })
 }
 
-/// Replays `packets` frames from the uplink; each of two containers is to get all of `expected`.
+/// Replays `packets` frames from the uplink; each of two containers is to get all of `expected`, the first one tagged.
 fn decapsulate(
     rig: &mut Rig,
     name: &str,
@@ -131,11 +133,19 @@ fn decapsulate(
     let files = [1, 2].map(|number| rig.path(&format!("{name}-{number}.pcap")));
     let [first, second] = files.each_ref().map(|file| format!("pcap:,{}", file.display()));
     let packets = rig.replay(&tables(&[&first, &second], from_wire, uplink, vtep), packets)?;
-    let emitted = [Rig::read(&files[0])?, Rig::read(&files[1])?].concat();
-    Ok(Way::new(packets, &[expected, expected].concat(), &emitted))
+    let tagged = expected.iter().cloned().map(captures::tagged).collect();
+    let [first, second] = [(&files[0], tagged), (&files[1], expected.to_vec())]
+        .map(|(file, expected)| Ok(Way::new(Tally::default(), &expected, &Rig::read(file)?)));
+    let (first, second): (Way, Way) = (first?, second?);
+    Ok(Way {
+        packets,
+        expected: first.expected + second.expected,
+        exact: first.exact + second.exact,
+        emitted: first.emitted + second.emitted,
+    })
 }
 
-/// Two containers and an uplink around one network. Captures hold both ends of a conversation: to learn addresses from
+/// Two containers, the first behind a VLAN tag, and an uplink around one network. Captures hold both ends of a conversation: to learn addresses from
 /// them would place both behind one port, so nothing is learned and every destination is unknown.
 fn tables(containers: &[&str; 2], wire: &str, uplink: &str, vtep: &str) -> String {
     let [first, second] = containers;
@@ -151,7 +161,7 @@ mac_learning = false
 name = "container-1"
 device = "{first}"
 role = "container"
-network = "blue"
+vlans = [{{ vlan = {WEB_VLAN}, network = "blue" }}]
 
 [[port]]
 name = "container-2"
