@@ -152,7 +152,8 @@ impl Bench<'_> {
                 let arguments = [&seconds, &mbufs, &self.cpu, &self.other_cpu];
                 let figure = parse(&Peer::TestpmdVhost.run(self.scratch, &arguments)?)?;
                 let full = figure.mean_rx_burst.is_none_or(|mean| mean >= vhost::FULL_ENOUGH * 32.0);
-                Ok(Round { generator_limited: !full, ..round(&figure) })
+                let clumps = figure.empty_polls_per_burst.is_some_and(|polls| polls > vhost::EMPTY_POLLS_MOST);
+                Ok(Round { generator_limited: !full || clumps, ..round(&figure) })
             }
         }
     }
@@ -180,6 +181,7 @@ impl Bench<'_> {
             mean_rx_burst: cost.mean_rx_burst,
             generator_limited: cost.generator_limited,
             wall_clock_error: cost.wall_clock_error,
+            waited_share: cost.waited_share,
         })
     }
 
@@ -218,5 +220,6 @@ fn round(figure: &Figure) -> Round {
         mean_rx_burst: figure.mean_rx_burst,
         generator_limited: false,
         wall_clock_error: None,
+        waited_share: Some(figure.waited_share),
     }
 }

@@ -11,6 +11,8 @@ pub(crate) struct Figure {
     pub packets: Option<u64>,
     /// Packets per receive burst, where it tells.
     pub mean_rx_burst: Option<f64>,
+    /// Polls that returned nothing for each that returned packets, where it tells.
+    pub empty_polls_per_burst: Option<f64>,
     /// Part of the time that its polling thread waited while others had the CPU. Its own count of cycles goes on.
     pub waited_share: f64,
 }
@@ -36,30 +38,44 @@ pub(crate) fn parse(text: &str) -> anyhow::Result<Figure> {
     let cycles_per_packet =
         cycles.ok_or_else(|| anyhow::anyhow!("the peer printed no cycles per packet, but:\n{}", text.trim()))?;
     let packets = line("packets").and_then(|word| word.parse().ok());
-    let mean_rx_burst = value("mean_rx_burst").or_else(|| mean_burst(text));
+    let bursts = Bursts::of(text);
+    let mean_rx_burst = bursts.map(|bursts| bursts.packets / bursts.full);
+    let empty_polls_per_burst = bursts.map(|bursts| bursts.empty / bursts.full);
     let waited_share = value("waited_share").unwrap_or(0.0);
-    Ok(Figure { cycles_per_packet, packets, mean_rx_burst, waited_share })
+    Ok(Figure { cycles_per_packet, packets, mean_rx_burst, empty_polls_per_burst, waited_share })
 }
 
-/// Mean of testpmd's statistics, the streams together:
-/// `RX-bursts : 18158 [0% of 0 pkts + 90% of 32 pkts + 7% of 28 pkts + 3% of other]`, polls without packets left out.
-/// `other` counts as half of a burst.
-fn mean_burst(text: &str) -> Option<f64> {
-    let (mut packets, mut bursts) = (0.0, 0.0);
-    for line in text.lines().filter(|line| line.trim_start().starts_with("RX-bursts")) {
-        let (all, parts) = line.split_once(':')?.1.split_once('[')?;
-        let all: f64 = all.trim().parse().ok()?;
-        for part in parts.trim_end_matches(']').split(" + ") {
-            let (percent, size) = part.split_once("% of ")?;
-            let count = all * percent.trim().parse::<f64>().ok()? / 100.0;
-            let size = if size.trim() == "other" { 16.0 } else { size.split_whitespace().next()?.parse().ok()? };
-            if size > 0.0 {
-                packets += count * size;
-                bursts += count;
+/// testpmd's statistics, the streams together:
+/// `RX-bursts : 18158 [0% of 0 pkts + 90% of 32 pkts + 7% of 28 pkts + 3% of other]`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bursts {
+    packets: f64,
+    /// Polls with packets; `other` counts as half of a burst.
+    full: f64,
+    empty: f64,
+}
+
+impl Bursts {
+    /// `None` without a poll that returned packets.
+    fn of(text: &str) -> Option<Self> {
+        let mut sum = Self::default();
+        for line in text.lines().filter(|line| line.trim_start().starts_with("RX-bursts")) {
+            let (all, parts) = line.split_once(':')?.1.split_once('[')?;
+            let all: f64 = all.trim().parse().ok()?;
+            for part in parts.trim_end_matches(']').split(" + ") {
+                let (percent, size) = part.split_once("% of ")?;
+                let count = all * percent.trim().parse::<f64>().ok()? / 100.0;
+                let size = if size.trim() == "other" { 16.0 } else { size.split_whitespace().next()?.parse().ok()? };
+                if size > 0.0 {
+                    sum.packets += count * size;
+                    sum.full += count;
+                } else {
+                    sum.empty += count;
+                }
             }
         }
+        (sum.full > 0.0).then_some(sum)
     }
-    (bursts > 0.0).then(|| packets / bursts)
 }
 
 #[cfg(test)]
@@ -70,7 +86,14 @@ mod tests {
     fn a_figure_is_read() {
         let figure = parse("noise\ncycles_per_packet 36.25\npackets 12345678\nwaited_share 0.2\n").unwrap();
         let packets = Some(12_345_678);
-        assert_eq!(figure, Figure { cycles_per_packet: 36.25, packets, mean_rx_burst: None, waited_share: 0.2 });
+        let wanted = Figure {
+            cycles_per_packet: 36.25,
+            packets,
+            mean_rx_burst: None,
+            empty_polls_per_burst: None,
+            waited_share: 0.2,
+        };
+        assert_eq!(figure, wanted);
         assert!((figure.own_cycles_per_packet() - 29.0).abs() < 1e-12);
     }
 
@@ -89,7 +112,9 @@ mod tests {
         let text = "cycles_per_packet 157.0\n\
             RX-bursts : 1000 [50% of 0 pkts + 40% of 32 pkts + 10% of 16 pkts]\n\
             RX-bursts : 100 [0% of 0 pkts + 100% of 32 pkts]\n";
-        let mean = parse(text).unwrap().mean_rx_burst.unwrap();
+        let figure = parse(text).unwrap();
+        assert!((figure.empty_polls_per_burst.unwrap() - 500.0 / 600.0).abs() < 1e-9);
+        let mean = figure.mean_rx_burst.unwrap();
         assert!((mean - (400.0 * 32.0 + 100.0 * 16.0 + 100.0 * 32.0) / 600.0).abs() < 1e-9, "{mean}");
         let other = "cycles_per_packet 1\nRX-bursts : 10 [0% of 0 pkts + 60% of 32 pkts + 40% of other]";
         assert!((parse(other).unwrap().mean_rx_burst.unwrap() - 25.6).abs() < 1e-9);

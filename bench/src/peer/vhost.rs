@@ -20,6 +20,12 @@ pub(crate) const GUEST_MACS: [&str; 2] = ["02:00:00:00:0a:01", "02:00:00:00:0b:0
 /// Mean receive burst as a part of the asked-for one below which the generator was the limit (28 of 32).
 pub(crate) const FULL_ENOUGH: f64 = 28.0 / 32.0;
 
+/// Part of its own cycles that a switch may spend waiting before the generator was the limit.
+pub(crate) const WAITING_MOST: f64 = 0.1;
+/// The same for testpmd, which tells empty polls but not their cycles: so many for one burst of 32, each worth a
+/// hundredth of it.
+pub(crate) const EMPTY_POLLS_MOST: f64 = 10.0;
+
 pub(super) const SCRIPT: &str = include_str!("../../peers/vhost_generator.sh");
 
 /// A running generator.

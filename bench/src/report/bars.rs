@@ -29,6 +29,8 @@ pub(crate) enum Verdict {
     Fail,
     /// The generator was the limit: the figure says nothing.
     GeneratorLimited,
+    /// Others had a CPU that had to run at the same time: the figure says nothing.
+    Disturbed,
     /// Not measured.
     Missing,
 }
@@ -51,6 +53,7 @@ impl Verdict {
             Self::Pass => "PASS",
             Self::Fail => "FAIL",
             Self::GeneratorLimited => "generator-limited",
+            Self::Disturbed => "disturbed",
             Self::Missing => "not measured",
         }
     }

@@ -71,7 +71,12 @@ pub(crate) struct Round {
     pub generator_limited: bool,
     /// weir's: ledger against wall clock.
     pub wall_clock_error: Option<f64>,
+    /// Part of the time that others had its CPU.
+    pub waited_share: Option<f64>,
 }
+
+/// Part of the time that others may have the CPU in a quiet run.
+const QUIET: f64 = 0.02;
 
 /// One subject over all rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +120,8 @@ pub(crate) struct Comparison {
     pub rounds: u32,
     pub seconds: f64,
     pub flows: u32,
+    /// Part of the time that others had the CPU of whoever was measured: the largest median of all.
+    pub waited_share: Option<f64>,
     pub subjects: BTreeMap<Subject, Line>,
     pub ratios: Vec<Ratio>,
     /// Largest median of weir's scenarios.
@@ -137,6 +144,9 @@ impl Comparison {
     pub(crate) fn new(machine: Machine, rounds: u32, seconds: f64, flows: u32, measured: Measurements) -> Self {
         let of = |subject: Subject| measured.rounds.get(&subject).map(Vec::as_slice).unwrap_or_default();
         let spread = |subject: Subject| Spread::of(of(subject).iter().map(|round| round.cycles_per_packet));
+        let waited = |subject: Subject| {
+            Spread::of(of(subject).iter().filter_map(|round| round.waited_share)).map(|spread| spread.median)
+        };
         let subjects = Subject::ALL.iter().map(|subject| {
             let line = Line {
                 name: subject.name().into(),
@@ -158,6 +168,11 @@ impl Comparison {
             if ratio.is_some() && (limited(bar.weir) || limited(bar.against)) {
                 verdict = Verdict::GeneratorLimited;
             }
+            // With vhost-user two programs must run at the same time; what one CPU loses changes the other's costs too.
+            let disturbed = |subject: Subject| waited(subject).is_some_and(|share| share > QUIET);
+            if bar.weir == Subject::WeirVhost && ratio.is_some() && (disturbed(bar.weir) || disturbed(bar.against)) {
+                verdict = Verdict::Disturbed;
+            }
             Ratio {
                 weir: bar.weir,
                 against: bar.against,
@@ -178,6 +193,7 @@ impl Comparison {
             rounds,
             seconds,
             flows,
+            waited_share: Subject::ALL.iter().filter_map(|subject| waited(*subject)).reduce(f64::max),
             subjects: subjects.collect(),
             ratios: ratios.collect(),
             wall_clock_error: Single {
@@ -251,6 +267,14 @@ impl Comparison {
             ]);
         }
         _ = write!(text, "{bars}");
+        if let Some(share) = self.waited_share.filter(|share| *share > QUIET) {
+            _ = write!(
+                text,
+                "\nnot a quiet machine: others had the measured CPU for {:.0} % of the time. That time is left out of the\n\
+                 figures, but not what it did to caches; stop what else runs before quoting any of this",
+                share * 100.0
+            );
+        }
         for line in self.subjects.values() {
             if let Some(why) = &line.missing {
                 _ = write!(text, "\nnot measured: {}: {why}", line.name);
@@ -271,6 +295,7 @@ mod tests {
             mean_rx_burst: None,
             generator_limited,
             wall_clock_error: Some(0.0004),
+            waited_share: Some(if generator_limited { 0.0 } else { 0.01 }),
         };
         cycles.iter().map(round).collect()
     }
@@ -317,6 +342,19 @@ mod tests {
         let comparison = compare(&[(Subject::WeirVhost, &[70.0; 3], true), (Subject::TestpmdVhost, &[40.0; 3], false)]);
         assert_eq!(verdict(&comparison, Subject::TestpmdVhost, Subject::WeirVhost).1, Verdict::GeneratorLimited);
         assert!(comparison.passed());
+    }
+
+    #[test]
+    fn a_disturbed_run_says_so_and_vhost_gives_no_verdict() {
+        let list = [Subject::WeirVhost, Subject::TestpmdVhost, Subject::WeirL2, Subject::TestpmdIn];
+        let disturbed = rounds(&[50.0], false).into_iter().map(|round| Round { waited_share: Some(0.3), ..round });
+        let disturbed: Vec<_> = disturbed.collect();
+        let rounds = list.iter().map(|subject| (*subject, disturbed.clone())).collect();
+        let measured = Measurements { rounds, ..Measurements::default() };
+        let comparison = Comparison::new(Machine::now(), 1, 1.0, 256, measured);
+        assert_eq!(verdict(&comparison, Subject::TestpmdVhost, Subject::WeirVhost).1, Verdict::Disturbed);
+        assert_eq!(verdict(&comparison, Subject::TestpmdIn, Subject::WeirL2).1, Verdict::Goal);
+        assert!(comparison.to_text().contains("others had the measured CPU for 30 % of the time"));
     }
 
     #[test]
