@@ -163,14 +163,9 @@ impl Controller {
     /// Takes back the identifiers of what the configuration no longer names, and its learned addresses.
     fn forget_removed(&mut self) {
         let released = self.ids.release(&self.config);
-        self.macs.remove_where(|key, destination| {
-            use overlay::fib::mac::MacTarget::{Port, Tunnel};
-            released.networks.contains(&key.network())
-                || match destination.target() {
-                    Port(port, _) => released.ports.contains(&port),
-                    Tunnel(tunnel) => released.tunnels.contains(&tunnel),
-                }
-        });
+        // What workers saw before they let go of the old snapshot is judged by the new one.
+        self.confine_macs();
+        self.take_in_events();
         let stale: Vec<_> = self
             .ids
             .neighbours

@@ -17,9 +17,8 @@ use super::ids::Ids;
 use crate::config::{self, Config, Port, Uplink, Workers};
 use crate::tables::{Member, NeighbourEntry, NetworkEntry, PortEntry, Role, Tables, TunnelEntry};
 
-/// Octets of an Ethernet header, and of an 802.1Q tag.
+/// Octets of an Ethernet header.
 const ETHERNET_OCTETS: u32 = 14;
-const TAG_OCTETS: u32 = 4;
 /// Entries of a port's table of VLANs.
 const VLANS: usize = 4096;
 
@@ -95,6 +94,7 @@ pub(super) fn build(config: &Config, ids: &mut Ids, world: &World<'_>) -> Result
         ports: ports.into(),
         networks: networks.into(),
         tunnels: tunnels.into(),
+        next_hops: next_hops(&routes.entries),
         neighbour_entries: routes.entries.into(),
         vnis: VniTable::from_pairs(&vnis).map_err(|duplicate| BuildError::Vni(duplicate.0.to_string()))?,
         vteps: VtepTable::from_pairs(&vteps).map_err(|duplicate| BuildError::Vtep(duplicate.0))?,
@@ -109,6 +109,12 @@ pub(super) fn build(config: &Config, ids: &mut Ids, world: &World<'_>) -> Result
         macs: Arc::clone(world.mac_table),
         neighbours: Arc::clone(world.neighbour_table),
     })
+}
+
+/// The next hops by what they are asked for.
+fn next_hops(entries: &[NeighbourEntry]) -> HashMap<(PortId, IpAddr), NeighbourId> {
+    let used = (0..).map(NeighbourId).zip(entries).filter(|(_, entry)| entry.port.is_some());
+    used.map(|(id, entry)| ((entry.port, entry.address), id)).collect()
 }
 
 /// One worker's share of a rate; a limit stays one.
@@ -141,7 +147,6 @@ fn port_entry(config: &Config, port: &Port, ids: &Ids, mac: MacAddr) -> PortEntr
                     }
                 }
                 entry.vlans = Some(vlans.into());
-                entry.max_frame_octets += TAG_OCTETS;
             }
         }
     }

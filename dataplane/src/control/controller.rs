@@ -1,12 +1,12 @@
 //! The state of a running weir, and the tick that keeps it up to date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use overlay::fib::mac::MacWriter;
+use overlay::fib::mac::{MacDestination, MacWriter};
 use overlay::fib::neighbour::NeighbourTable;
-use overlay::num::PortId;
+use overlay::num::{NetworkId, PortId};
 
 use super::ControlError;
 use super::crew::Crew;
@@ -30,6 +30,8 @@ pub struct Controller {
     pub(super) macs: MacWriter,
     pub(super) neighbours: Arc<NeighbourTable>,
     pub(super) next_hops: NextHops,
+    /// Where addresses may be learned.
+    pub(super) places: HashSet<(NetworkId, MacDestination)>,
     pub(super) events: Events,
     pub(super) pool: Mempool,
     /// Packets of the pool in use after all ports had started: devices hold some.
@@ -75,6 +77,7 @@ impl Controller {
     pub(super) fn assemble(parts: Parts) -> Self {
         Self {
             next_hops: NextHops::default(),
+            places: HashSet::new(),
             pool_level: parts.pool.in_use(),
             config: parts.config,
             ids: parts.ids,

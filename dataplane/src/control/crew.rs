@@ -83,6 +83,26 @@ impl Crew {
             }
             self.settle()?;
         }
+        match waiting {
+            None => Ok(()),
+            Some(_) => Err(self.stuck(index)),
+        }
+    }
+
+    fn stuck(&self, worker: usize) -> ControlError {
+        let cpu = self.hands.get(worker).map_or(0, |hand| hand.cpu);
+        ControlError::Stuck { worker, cpu, seconds: PATIENCE.as_secs() }
+    }
+
+    /// Waits until every worker runs: from then on nothing passes one by.
+    pub(super) fn muster(&self) -> Result<(), ControlError> {
+        let since = Instant::now();
+        while !self.epochs.all_online() {
+            if since.elapsed() > PATIENCE {
+                return Err(self.stuck(0));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
         Ok(())
     }
 
@@ -97,9 +117,7 @@ impl Crew {
         let since = Instant::now();
         while !self.epochs.passed(epoch) {
             if since.elapsed() > PATIENCE {
-                let worker = self.epochs.behind(epoch).next().unwrap_or_default();
-                let cpu = self.hands.get(worker).map_or(0, |hand| hand.cpu);
-                return Err(ControlError::Stuck { worker, cpu, seconds: PATIENCE.as_secs() });
+                return Err(self.stuck(self.epochs.behind(epoch).next().unwrap_or_default()));
             }
             std::thread::sleep(LOOK_AGAIN);
         }
@@ -145,7 +163,20 @@ impl Crew {
     }
 
     /// Stops all workers and waits for their threads; their last reports. Their queues have come back.
+    ///
+    /// In phases: first nobody receives any more, then what is on its way between workers arrives, then they end.
     pub(super) fn stop(&mut self) -> Vec<WorkerReport> {
+        for index in 0..self.hands.len() {
+            if let Err(error) = self.order(index, Command::Quiet) {
+                tracing::error!(%error, "stopping");
+            }
+        }
+        // One round to flush into the rings, one to take over and send.
+        for _ in 0..3 {
+            if let Err(error) = self.settle() {
+                tracing::error!(%error, "stopping");
+            }
+        }
         for hand in &mut self.hands {
             // Nobody else writes to the mailbox, so there is room unless the worker is stuck; then waiting shows it.
             drop(hand.mailbox.order(Command::Stop));

@@ -45,9 +45,13 @@ pub fn last_words(ended: &Ended) -> (String, bool) {
     if !named.is_empty() {
         let _ = write!(text, " ({})", named.join(", "));
     }
-    let closed = imbalance == 0 && ended.missing_mbufs == 0;
+    let between = totals.handed_over.abs_diff(totals.taken_over);
+    let closed = imbalance == 0 && between == 0 && ended.missing_mbufs == 0;
     if imbalance != 0 {
         let _ = write!(text, "; imbalance {imbalance}");
+    }
+    if between != 0 {
+        let _ = write!(text, "; {between} packets were lost between workers");
     }
     match ended.missing_mbufs {
         0 => text.push_str("; all packet buffers are back"),

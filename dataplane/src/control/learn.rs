@@ -1,7 +1,7 @@
 //! What workers saw: MAC addresses for the bridge, next hops for the tunnels. The control thread is the only writer of
 //! both tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use overlay::fib::mac::{Inserted, MacDestination, MacKey, MacTable};
@@ -54,6 +54,10 @@ impl Controller {
     }
 
     fn learn_mac(&mut self, key: MacKey, destination: MacDestination, now: u32) {
+        if !self.places.contains(&(key.network(), destination)) {
+            // Seen before a change that took the place out of the network.
+            return;
+        }
         match self.macs.insert(key, destination, now) {
             Inserted::Moved(from) => tracing::debug!(?key, ?from, to = ?destination, "a MAC address moved"),
             Inserted::Full => {
@@ -111,10 +115,25 @@ impl Controller {
                 ask.push(*id);
             }
         }
+        if ask.is_empty() {
+            return Ok(());
+        }
         for id in ask {
             self.crew.order(0, Command::Ask(id))?;
         }
+        // Workers look at their orders when the epoch has changed.
+        self.crew.epochs.advance();
         Ok(())
+    }
+
+    /// Works out anew where addresses may be, and forgets those learned elsewhere: a port or a VTEP that left a network
+    /// must not get its frames any more, nor may an identifier that another object has now.
+    pub(super) fn confine_macs(&mut self) {
+        self.places = places(&self.config, &self.ids);
+        let places = &self.places;
+        self.macs.remove_where(|key, destination| {
+            !destination.is_static() && !places.contains(&(key.network(), destination))
+        });
     }
 
     /// Brings the static entries of the configuration into the tables, and takes out those that it no longer has.
@@ -149,6 +168,21 @@ impl Controller {
     pub(super) fn next_hop_heard_secs(&self, id: NeighbourId) -> Option<u32> {
         self.next_hops.heard.get(&id).map(|heard| self.now_secs().saturating_sub(heard.secs))
     }
+}
+
+/// Where an address of a network may be learned: its members, each with its VLAN, and its VTEPs.
+fn places(config: &Config, ids: &Ids) -> HashSet<(NetworkId, MacDestination)> {
+    let mut places = HashSet::new();
+    for network in config.networks.values() {
+        let name = network.name.as_str();
+        let id = ids.network(name);
+        let ports = config
+            .members(name)
+            .map(|(port, vlan)| MacDestination::port(ids.port(port.name.as_str()), vlan.unwrap_or(0)));
+        let tunnels = network.vteps.iter().map(|vtep| MacDestination::tunnel(ids.tunnel(*vtep)));
+        places.extend(ports.chain(tunnels).map(|place| (id, place)));
+    }
+    places
 }
 
 fn static_macs(config: &Config, ids: &Ids) -> HashMap<MacKey, MacDestination> {

@@ -71,6 +71,7 @@ impl Controller {
         for (cpu, launched) in config.workers.cores.iter().zip(launch.all(&eal, &config.workers.cores)?) {
             crew.hands.push(Hand::new(*cpu, launched));
         }
+        crew.muster()?;
         let entries = worker::entries()?;
         let parts = Parts {
             config,
@@ -88,6 +89,7 @@ impl Controller {
             eal,
         };
         let mut controller = Self::assemble(parts);
+        controller.confine_macs();
         controller.apply_static_entries();
         // Packets come last: everything they need is there.
         controller.ports = into_service(opened, &mut controller.crew, &controller.entries)?;

@@ -103,7 +103,10 @@ const PROTOCOL_F_MQ: u64 = 1 << 0;
 
 /// Written by callbacks, read by workers once a burst.
 struct Shared {
+    /// The device that workers may use.
     vid: AtomicI32,
+    /// The connection that may become the device: a socket accepts many, a port serves one guest.
+    owner: AtomicI32,
     /// Queue pairs of the connected device.
     pairs: AtomicU32,
     /// Negotiated virtio features of the connected device.
@@ -153,16 +156,27 @@ impl Shared {
 }
 
 unsafe extern "C" fn new_connection(vid: i32) -> i32 {
-    if let Some(shared) = Shared::of(vid) {
-        for enabled in &shared.enabled {
-            enabled.store(false, Ordering::Relaxed);
-        }
+    let Some(shared) = Shared::of(vid) else { return -1 };
+    // A second one is turned away: it must not touch what the first has negotiated.
+    if shared.owner.compare_exchange(NO_DEVICE, vid, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        return -1;
+    }
+    for enabled in &shared.enabled {
+        enabled.store(false, Ordering::Relaxed);
     }
     0
 }
 
+unsafe extern "C" fn destroy_connection(vid: i32) {
+    if let Some(shared) = Shared::of(vid) {
+        shared.forget_device(vid);
+        // Not the owner: it was turned away.
+        let _ = shared.owner.compare_exchange(vid, NO_DEVICE, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
 unsafe extern "C" fn new_device(vid: i32) -> i32 {
-    let Some(shared) = Shared::of(vid) else { return -1 };
+    let Some(shared) = Shared::of(vid).filter(|shared| shared.owner.load(Ordering::Acquire) == vid) else { return -1 };
     let mut features = 0;
     // SAFETY: `vid` is live during the callback. Notifications are switched off because weir polls; a queue that is not
     // set up yet remembers it.
@@ -190,6 +204,7 @@ unsafe extern "C" fn destroy_device(vid: i32) {
 
 unsafe extern "C" fn vring_state_changed(vid: i32, vring: u16, enable: i32) -> i32 {
     if let Some(shared) = Shared::of(vid)
+        && shared.owner.load(Ordering::Acquire) == vid
         && let Some(flag) = shared.enabled.get(vring as usize)
     {
         let enabled = enable != 0;
@@ -215,6 +230,7 @@ static CALLBACKS: Callbacks = Callbacks(sys::rte_vhost_device_ops {
     destroy_device: Some(destroy_device),
     vring_state_changed: Some(vring_state_changed),
     new_connection: Some(new_connection),
+    destroy_connection: Some(destroy_connection),
     // SAFETY: null is a valid value of all the other callbacks and of what is reserved.
     ..unsafe { std::mem::zeroed() }
 });
@@ -251,6 +267,7 @@ impl Server {
         let counters = || (0..config.queues).map(|_| AtomicU64::new(0)).collect();
         let shared = Arc::new(Shared {
             vid: AtomicI32::new(NO_DEVICE),
+            owner: AtomicI32::new(NO_DEVICE),
             pairs: AtomicU32::new(0),
             features: AtomicU64::new(0),
             enabled: [const { AtomicBool::new(false) }; 2 * PAIRS_MAX],

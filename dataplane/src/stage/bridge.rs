@@ -220,7 +220,7 @@ fn forward(tables: &Tables, packet: &Mbuf, key: MacKey, found: Option<MacDestina
             if entry.isolated && isolates(tables, meta) {
                 return Err(DropReason::Isolated.into());
             }
-            let max_octets = entry.max_frame_octets.saturating_sub(if vlan == 0 { 0 } else { 4 });
+            let max_octets = entry.max_frame_octets;
             // Isolation depends on the source, which may change within a burst: then each packet is looked at.
             let shared = if entry.isolated { MacDestination::from_bits(u32::MAX) } else { destination };
             Ok(Way { destination: shared, edge: TX, port, tunnel: TunnelId::NONE, vlan, max_octets })

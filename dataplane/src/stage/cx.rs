@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 use overlay::fib::mac::{MacDestination, MacKey};
+use overlay::fib::neighbour::Neighbour;
 use overlay::num::{MacAddr, NeighbourId, NetworkId, PortId};
 use std::net::IpAddr;
 
@@ -113,10 +114,16 @@ pub struct Cx {
     pub parked: Parked,
     /// To the control thread.
     pub events: Events,
-    /// Limit of replies and punts.
-    pub host_limit: Limiter,
+    /// Limit of weir's own answers to the underlay.
+    pub answer_limit: Limiter,
+    /// Limit of answers in place of others (suppression): a container must not use up what the underlay needs.
+    pub suppress_limit: Limiter,
+    /// Limit of packets to the host's stack.
+    pub punt_limit: Limiter,
     /// Limit of broadcast, unknown and multicast, by network.
     pub storm: Box<[Limiter]>,
+    /// By next hop: the second (plus one) in which the control thread was told of it last.
+    heard: Box<[u32]>,
     /// Outer headers of the burst on its way from `uplink-input` to the decap stage.
     pub(super) outer: Box<OuterBurst>,
     /// Learn events sent lately, so that a burst of packets from a new address is one event.
@@ -143,7 +150,8 @@ impl Cx {
         events: Events,
     ) -> Self {
         let (ports, networks, tunnels) = (tables.ports.len(), tables.networks.len(), tables.tunnels.len());
-        let parked = Parked::new(tables.neighbour_entries.len(), usize::from(tables.parked_per_neighbour));
+        let neighbours = tables.neighbour_entries.len();
+        let parked = Parked::new(neighbours, usize::from(tables.parked_per_neighbour));
         Self {
             worker,
             tables,
@@ -154,7 +162,10 @@ impl Cx {
             tx,
             parked,
             events,
-            host_limit: Limiter::default(),
+            answer_limit: Limiter::default(),
+            suppress_limit: Limiter::default(),
+            punt_limit: Limiter::default(),
+            heard: vec![0; neighbours].into(),
             storm: vec![Limiter::default(); networks].into(),
             outer: Box::new([None; BURST_MAX]),
             recent: vec![(MacKey::new(NetworkId::NONE, MacAddr::ZERO), MacDestination::from_bits(0), 0); RECENT_SLOTS]
@@ -185,9 +196,33 @@ impl Cx {
         }
     }
 
-    /// Whether one more reply or punt fits the limit.
-    pub fn host_allows(&mut self) -> bool {
-        self.host_limit.allow(self.now.tsc, self.tsc_hz, self.tables.host_rate_pps)
+    /// Whether one more answer to the underlay fits the limit.
+    pub fn answer_allowed(&mut self) -> bool {
+        self.answer_limit.allow(self.now.tsc, self.tsc_hz, self.tables.host_rate_pps)
+    }
+
+    /// Whether one more answer in place of another station fits the limit.
+    pub fn suppress_allowed(&mut self) -> bool {
+        self.suppress_limit.allow(self.now.tsc, self.tsc_hz, self.tables.host_rate_pps)
+    }
+
+    /// Whether one more packet to the host's stack fits the limit.
+    pub fn punt_allowed(&mut self) -> bool {
+        self.punt_limit.allow(self.now.tsc, self.tsc_hz, self.tables.host_rate_pps)
+    }
+
+    /// Tells the control thread that a next hop of ours said where it is: when that is news, or once a second. What other
+    /// stations say of themselves is none of our business.
+    pub fn heard(&mut self, port: PortId, address: IpAddr, mac: MacAddr) {
+        let Some(id) = self.tables.next_hops.get(&(port, address)).copied() else { return };
+        let stamp = self.now.secs.wrapping_add(1);
+        let news = self.tables.neighbours.get(id) != Neighbour::Resolved(mac);
+        if let Some(last) = self.heard.get_mut(id.index())
+            && (news || *last != stamp)
+        {
+            *last = stamp;
+            self.event(Event::Neighbour { port, address, mac });
+        }
     }
 
     /// Whether one more broadcast, unknown or multicast frame fits the network's storm limit.

@@ -95,16 +95,14 @@ fn send(mut packet: Mbuf, way: Way, tables: &Tables, out: &mut Out<'_>) {
         }
         Way::Port(port, vid) => {
             packet.meta_mut().egress = port;
-            if vid != 0
-                && let Err(reason) = vlan::push(&mut packet, vid)
-            {
-                return out.drop(packet, reason);
-            }
             let limit = tables.port(port).map_or(0, |entry| entry.max_frame_octets as usize);
             if packet.packet_octets() > limit {
                 out.drop(packet, DropReason::MtuExceeded);
-            } else {
-                out.emit(TX, packet);
+                return;
+            }
+            match if vid == 0 { Ok(()) } else { vlan::push(&mut packet, vid) } {
+                Ok(()) => out.emit(TX, packet),
+                Err(reason) => out.drop(packet, reason),
             }
         }
     }

@@ -28,7 +28,7 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
         match limit {
             None => edges.drop(index, meta, DropReason::HostAbsent),
             Some(limit) if octets > limit => edges.drop(index, meta, DropReason::MtuExceeded),
-            Some(_) if !cx.host_allows() => edges.drop(index, meta, DropReason::HostRateLimit),
+            Some(_) if !cx.punt_allowed() => edges.drop(index, meta, DropReason::HostRateLimit),
             Some(_) => {
                 meta.egress = host;
                 edges.set(index, TX);

@@ -8,8 +8,8 @@ use overlay::packet::{PacketBuf, layout};
 use overlay::reason::DropReason;
 use overlay::reply::{self, Discovery};
 
+use super::Cx;
 use super::suppress::back_to_sender;
-use super::{Cx, Event};
 use crate::dpdk::Mbuf;
 use crate::graph::{Edges, Process, RowKind, Spec};
 
@@ -38,7 +38,7 @@ fn respond(cx: &mut Cx, packet: &mut Mbuf) -> Result<u8, DropReason> {
     let ingress = packet.meta().ingress;
     if let Some(discovery) = Discovery::of(packet)? {
         if let Some((address, mac)) = discovery.claim {
-            cx.event(Event::Neighbour { port: ingress, address, mac });
+            cx.heard(ingress, address, mac);
         }
         let Some(target) = discovery.asks else { return Ok(to_host_or_end(cx, packet)) };
         let Some(port) = cx.tables.port(ingress) else { return Err(DropReason::PortDown) };
@@ -46,7 +46,7 @@ fn respond(cx: &mut Cx, packet: &mut Mbuf) -> Result<u8, DropReason> {
             return Ok(to_host_or_end(cx, packet));
         }
         let mac = port.mac;
-        if !cx.host_allows() {
+        if !cx.answer_allowed() {
             return Err(DropReason::HostRateLimit);
         }
         reply::answer(packet, &discovery, mac, false)?;
@@ -56,7 +56,7 @@ fn respond(cx: &mut Cx, packet: &mut Mbuf) -> Result<u8, DropReason> {
     let ethernet = layout::ethernet(packet.head())?;
     let octets = packet.packet_octets();
     if let Some(ip) = layout::ip_of(packet.head(), &ethernet, octets).transpose()? {
-        if !cx.host_allows() {
+        if !cx.answer_allowed() {
             return Err(DropReason::HostRateLimit);
         }
         if reply::echo_reply(packet, &ip)? {

@@ -28,7 +28,7 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
             edges.set(index, BRIDGE);
             continue;
         };
-        if !cx.host_allows() {
+        if !cx.suppress_allowed() {
             // Not answered here, so that the owner can.
             edges.set(index, BRIDGE);
             continue;

@@ -37,6 +37,11 @@ impl Epochs {
         self.current.fetch_add(1, PUBLISH) + 1
     }
 
+    /// Whether every reader runs.
+    pub fn all_online(&self) -> bool {
+        self.seen.iter().all(|seen| seen.load(Ordering::Acquire) != OFFLINE)
+    }
+
     /// Whether every running reader has passed a quiescent point since `epoch` began.
     pub fn passed(&self, epoch: u64) -> bool {
         self.seen.iter().all(|seen| seen.load(Ordering::Acquire) >= epoch)

@@ -10,13 +10,15 @@ mod network;
 mod port;
 mod tunnel;
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use overlay::fib::mac::MacTable;
 use overlay::fib::neighbour::NeighbourTable;
 use overlay::fib::vni::VniTable;
 use overlay::fib::vtep::VtepTable;
-use overlay::num::{NetworkId, PortId, TunnelId};
+use overlay::num::{NeighbourId, NetworkId, PortId, TunnelId};
 use overlay::packet::outer::UnderlayParams;
 use overlay::tunnel::vxlan::VxlanReceive;
 
@@ -37,6 +39,8 @@ pub struct Tables {
     pub tunnels: Box<[TunnelEntry]>,
     /// By `NeighbourId`: where and how to ask for each next hop.
     pub neighbour_entries: Box<[NeighbourEntry]>,
+    /// (uplink, address) → next hop: whose answers are of interest.
+    pub next_hops: HashMap<(PortId, IpAddr), NeighbourId>,
     /// VNI → network.
     pub vnis: VniTable,
     /// Outer source address → tunnel.

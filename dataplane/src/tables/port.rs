@@ -25,7 +25,7 @@ pub struct PortEntry {
     pub isolated: bool,
     /// The network of untagged frames, or `NONE`.
     pub network: NetworkId,
-    /// Largest frame it sends, in octets, Ethernet header included, FCS excluded.
+    /// Largest frame it sends, in octets, Ethernet header included, VLAN tag and FCS excluded.
     pub max_frame_octets: u32,
     /// Networks by VLAN identifier (4,096 entries), when it carries tagged networks.
     pub vlans: Option<Box<[NetworkId]>>,

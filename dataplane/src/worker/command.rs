@@ -71,6 +71,8 @@ pub enum Command {
     Set(super::Settings),
     /// Ask this next hop for its address.
     Ask(NeighbourId),
+    /// Poll nothing any more; every queue comes back as [`Reply::Rx`].
+    Quiet,
     /// Empty everything and end.
     Stop,
 }
@@ -102,10 +104,11 @@ pub struct Orders(Arc<Mailbox>);
 
 impl Mailbox {
     /// An empty mailbox, and the worker's side of it.
-    pub fn new() -> (Arc<Self>, Orders) {
+    /// `replies` is how many answers may wait: every queue that the worker may have, and some.
+    pub fn new(replies: usize) -> (Arc<Self>, Orders) {
         let mailbox = Arc::new(Self {
             orders: ArrayQueue::new(QUEUE_SLOTS),
-            replies: ArrayQueue::new(QUEUE_SLOTS * 4),
+            replies: ArrayQueue::new(QUEUE_SLOTS + replies),
             blocked_cycles: CachePadded::new(AtomicU64::new(0)),
             stopped: AtomicBool::new(false),
         });
@@ -141,8 +144,8 @@ impl Orders {
         self.0.orders.pop()
     }
 
-    /// An answer that does not fit is dropped here, which closes a queue late but loses no packet; the reply queue is
-    /// larger than what one epoch of orders can produce on ports with up to four queues.
+    /// An answer that does not fit is dropped here, which closes a queue late but loses no packet; the reply queue holds
+    /// more than all queues of all ports.
     pub(super) fn answer(&self, reply: Reply) {
         drop(self.0.replies.push(reply));
     }

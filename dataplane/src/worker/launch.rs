@@ -13,6 +13,8 @@ use crate::stage::{Cx, ENTRIES, Events, STAGES};
 use crate::sync::Published;
 use crate::tables::{Counters, Tables};
 
+/// Answers that one port can give rise to: its receive queues and the way to it.
+const REPLIES_A_PORT: usize = 17;
 /// Packets that may wait between two workers.
 const HANDOFF_SLOTS: u32 = 1024;
 
@@ -101,7 +103,7 @@ impl Launch<'_> {
     ) -> Result<Launched, LaunchError> {
         let tables = self.published.current();
         let (ports, networks, tunnels) = (tables.ports.len(), tables.networks.len(), tables.tunnels.len());
-        let (mailbox, orders) = Mailbox::new();
+        let (mailbox, orders) = Mailbox::new(ports * REPLIES_A_PORT);
         let tx = Box::new(TxSide::new(ports, to));
         let cx = Cx::new(worker as u16, tables, self.tsc_hz, self.pool.clone(), tx, self.events.clone());
         let config = LedgerConfig { seed: self.ledger.seed ^ (worker as u64) << 32, ..self.ledger };

@@ -105,6 +105,8 @@ impl<K: Clock> Worker<K> {
     /// Works until ordered to stop, then empties everything and ends.
     pub fn run(mut self) {
         self.cx.tables = self.subscriber.start();
+        // Orders may have come before this reader counted.
+        self.reconfigure();
         while !self.stopping {
             self.round();
         }
@@ -283,6 +285,11 @@ impl<K: Clock> Worker<K> {
             Command::SetLevel(level) => self.set_level(level),
             Command::Set(settings) => self.settings = settings,
             Command::Ask(neighbour) => stage::ask(&mut self.cx, neighbour),
+            Command::Quiet => {
+                while let Some(slot) = self.rx.pop() {
+                    self.give_back(slot);
+                }
+            }
             Command::Stop => self.stopping = true,
         }
     }
