@@ -64,8 +64,8 @@ pub(super) fn correctness(found: &Replayed) -> String {
     _ = writeln!(
         text,
         "\n1. Containers -> tunnel. Two containers send captured frames: one HTTP with VLAN tag {WEB_VLAN}, the other\n   \
-         DNS and ICMPv6 without a tag. Their destinations are unknown here, so the bridge floods: a copy to\n   \
-         the other container, and one in VXLAN (VNI {VNI}, {OUTER_OCTETS} octets more) to the remote VTEP {VTEP}."
+         DNS and ICMPv6 without a tag. Their destinations are unknown here, so the bridge floods: a copy\n   \
+         to the other container, one in VXLAN (VNI {VNI}, {OUTER_OCTETS} octets more) to the remote VTEP {VTEP}."
     );
     way(&mut text, &found.encap, "left in VXLAN, octet for octet as they were sent (the tag stays here)");
     _ = writeln!(
@@ -194,7 +194,7 @@ fn ledger(text: &mut String, report: &Report) {
     if stolen > NOISY {
         _ = writeln!(
             text,
-            "   NOTE: other programs had {stolen:.0} % of this CPU; measure on a quiet machine.",
+            "   NOTE: others had {stolen:.0} % of this CPU, programs or a hypervisor; measure on a quiet machine.",
             stolen = stolen * 100.0
         );
     }
@@ -235,7 +235,7 @@ fn books(text: &mut String, found: &Measured) {
     _ = writeln!(
         text,
         "\n7. Can it be trusted?\n   \
-         closure error        {} cycles: last stamp - first stamp - sum of all accounts ({} cycles)\n   \
+         closure error        {} cycles: last - first stamp - sum of all accounts ({} cycles)\n   \
          wall clock           the same window by the kernel's clock differs by {}",
         closure(report.closure_error_cycles),
         grouped(report.elapsed_cycles),
