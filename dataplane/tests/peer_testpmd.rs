@@ -214,7 +214,7 @@ fn killed_guests_cost_only_their_own_ports() {
     let checked = format!("pcap:,{}", scratch.text("checked.pcap"));
     weir.apply(&format!("{head}{}", bystanders(&scratch, rate_pps, &checked)));
     let (came_before, went_before) = load(&weir);
-    let start = Instant::now();
+    let mut last = came_before;
 
     for round in 0..soak(20) {
         let mut testpmds = vec![Testpmd::start(&scratch, &guests)];
@@ -227,14 +227,15 @@ fn killed_guests_cost_only_their_own_ports() {
         for name in ["v0", "v1"] {
             weir.wait_until_up(name, false);
         }
+        let (now, _) = load(&weir);
+        assert!(now > last + 10_000, "round {round}: the load does not flow: {now} packets, {last} a round before");
+        last = now;
     }
 
     // The bystanders: all that came in went out.
     let (came, went) = load(&weir);
     let (came, went) = (came - came_before, went - went_before);
     assert_eq!(came, went, "{came} packets came in beside the killed guests, {went} went out");
-    let due = rate_pps * start.elapsed().as_secs();
-    assert!(came > due / 2, "the load did not flow: {came} packets of {due}");
     weir.stop(TO_GUESTS);
     // Every 16th number is looked at.
     let seen = all_in_order(&scratch.path("checked.pcap"), LOAD, CHECKED_ONE_IN - 1, CHECKED_ONE_IN);

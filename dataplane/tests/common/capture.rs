@@ -33,9 +33,26 @@ impl Capture {
         let file = scratch.path(&format!("{device}-{number}.pcap"));
         let log = scratch.path(&format!("tcpdump-{device}-{number}.log"));
         let path = file.display().to_string();
-        // A buffer of 32 MiB: nothing may be missed. -Z: root writes into the test's folder.
-        let line =
-            ["tcpdump", "-n", "-i", device, "-Q", direction, "-s", "0", "-B", "32768", "-U", "-Z", "root", "-w", &path];
+        // 128 MiB of slots that hold the longest frame: nothing may be missed. Immediate mode: else the kernel keeps a
+        // block of frames back, and they are lost when tcpdump is told to end. -Z: root writes into the test's folder.
+        let line = [
+            "tcpdump",
+            "--immediate-mode",
+            "-n",
+            "-i",
+            device,
+            "-Q",
+            direction,
+            "-s",
+            "0",
+            "-B",
+            "32768",
+            "-U",
+            "-Z",
+            "root",
+            "-w",
+            &path,
+        ];
         let mut tcpdump = netns.start(line, &log);
         wait_for("tcpdump", 10, || {
             assert!(tcpdump.ended().is_none(), "{}", tcpdump.tail());
