@@ -7,8 +7,8 @@
 
 use dataplane::sync::Epochs;
 use loom::cell::UnsafeCell;
-use loom::sync::Arc;
 use loom::thread;
+use std::sync::Arc;
 
 /// What was written before `advance` is seen by whoever observes the epoch; what is freed after `passed` is seen by
 /// nobody.

@@ -10,15 +10,18 @@ mod published;
 pub use epochs::{EpochReader, Epochs};
 pub use published::{Published, Subscriber};
 
+// Reference counts are the standard library's in both builds: what is checked is the order of accesses, not the counting.
+pub(crate) use std::sync::Arc;
+
 #[cfg(not(weir_loom))]
 pub(crate) use std::sync::{
-    Arc, Mutex,
+    Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
 #[cfg(weir_loom)]
 pub(crate) use loom::sync::{
-    Arc, Mutex,
+    Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
