@@ -144,13 +144,13 @@ fn a_looped_capture_file_never_ends_and_null_swallows() {
     let folder = Folder::new("loop");
     write_pcap(&folder.file("in.pcap"), &(0..16).map(|n| frame(n, 60)).collect::<Vec<_>>());
     let (input, mut rx, itx) = open(&format!("pcap:{},loop", folder.file("in.pcap")), &params(&pool));
-    let (output, mut nrx, mut tx) = open("null", &params(&pool));
+    let (output, nrx, mut tx) = open("null", &params(&pool));
+    assert!(nrx.is_empty(), "null without rx makes no frames, so there is nothing to poll");
     let level = pool.in_use();
     let mut burst = Burst::new();
     for _ in 0..100 {
         assert_eq!(rx[0].rx(&mut burst, 32), 32);
         assert_eq!(tx[0].tx(&mut burst), 32);
-        assert_eq!(nrx[0].rx(&mut burst, 32), 0, "null without rx makes no frames");
     }
     assert_eq!(pool.in_use(), level);
     input.close(rx, itx).unwrap();

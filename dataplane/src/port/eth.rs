@@ -22,6 +22,8 @@ pub(super) struct EthSpec {
     pub(super) checksum: bool,
     /// For packet sockets: frames lie in slots of a ring.
     pub(super) slots: Option<Slots>,
+    /// Nothing ever comes from it: its receive queues are nobody's to poll.
+    pub(super) sends_only: bool,
 }
 
 /// The slots of a packet socket's ring.
@@ -102,6 +104,7 @@ pub(super) fn open(
     device.configure(&config, &pool)?;
     let (rx, tx) = device.start()?;
     let (verifies, finishes) = (device.verifies_checksums(), device.finishes_checksums());
+    let rx = if spec.sends_only { Vec::new() } else { rx };
     let rx = rx.into_iter().map(|queue| PortRx::eth(queue, id, verifies)).collect();
     let tx = tx.into_iter().map(|queue| PortTx::eth(queue, finishes)).collect();
     Ok((device, rx, tx))

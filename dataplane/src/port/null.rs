@@ -21,9 +21,10 @@ fn parse(text: &str) -> Result<Kind, String> {
     if let Some(octets) = options.number("size", 14, 9018)? {
         arguments.push(format!("size={octets}"));
     }
-    if !options.flag("rx")? {
+    let sends_only = !options.flag("rx")?;
+    if sends_only {
         arguments.push("no-rx=1".to_owned());
     }
     options.end("rx, copy, size=OCTETS")?;
-    Ok(Kind::Eth(EthSpec::virtual_device("net_null", arguments.join(","))))
+    Ok(Kind::Eth(EthSpec { sends_only, ..EthSpec::virtual_device("net_null", arguments.join(",")) }))
 }
