@@ -33,11 +33,10 @@ impl Capture {
         let file = scratch.path(&format!("{device}-{number}.pcap"));
         let log = scratch.path(&format!("tcpdump-{device}-{number}.log"));
         let path = file.display().to_string();
-        // 128 MiB of slots that hold the longest frame: nothing may be missed. Immediate mode: else the kernel keeps a
-        // block of frames back, and they are lost when tcpdump is told to end. -Z: root writes into the test's folder.
+        // A large buffer: nothing may be missed while tcpdump does not get a CPU. Not in immediate mode, in which every
+        // frame takes a slot of the longest frame's size. -Z: root writes into the test's folder.
         let line = [
             "tcpdump",
-            "--immediate-mode",
             "-n",
             "-i",
             device,
@@ -46,7 +45,7 @@ impl Capture {
             "-s",
             "0",
             "-B",
-            "32768",
+            "262144",
             "-U",
             "-Z",
             "root",
@@ -64,8 +63,8 @@ impl Capture {
     /// Ends the capture; fails when frames were missed.
     #[track_caller]
     pub(crate) fn stop(mut self) -> Captured {
-        // What was sent a moment ago is still on its way to the file.
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        // What was sent a moment ago is still on its way to the file: the kernel gives a block on after a second.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
         self.tcpdump.signal("INT");
         self.tcpdump.wait(20);
         let said = self.tcpdump.said();
