@@ -36,21 +36,7 @@ impl Capture {
         // A large buffer: nothing may be missed while tcpdump does not get a CPU. Not in immediate mode, in which every
         // frame takes a slot of the longest frame's size. -Z: root writes into the test's folder.
         let line = [
-            "tcpdump",
-            "-n",
-            "-i",
-            device,
-            "-Q",
-            direction,
-            "-s",
-            "0",
-            "-B",
-            "262144",
-            "-U",
-            "-Z",
-            "root",
-            "-w",
-            &path,
+            "tcpdump", "-n", "-i", device, "-Q", direction, "-s", "0", "-B", "262144", "-U", "-Z", "root", "-w", &path,
         ];
         let mut tcpdump = netns.start(line, &log);
         wait_for("tcpdump", 10, || {
