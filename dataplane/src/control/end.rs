@@ -12,15 +12,7 @@ pub fn last_words(ended: &Ended) -> (String, bool) {
     let mut totals = Totals::default();
     let mut drops = [0; DropReason::COUNT];
     for report in &ended.reports {
-        let more = &report.counters.totals;
-        totals.rx += more.rx;
-        totals.created += more.created;
-        totals.taken_over += more.taken_over;
-        totals.tx += more.tx;
-        totals.punted += more.punted;
-        totals.consumed += more.consumed;
-        totals.handed_over += more.handed_over;
-        totals.held += more.held;
+        totals.add(&report.counters.totals);
         drops.iter_mut().zip(&report.counters.drops).for_each(|(sum, more)| *sum += more);
     }
     let dropped: u64 = drops.iter().sum();

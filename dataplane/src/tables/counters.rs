@@ -71,6 +71,18 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Adds another worker's terms.
+    pub fn add(&mut self, other: &Self) {
+        self.rx += other.rx;
+        self.created += other.created;
+        self.taken_over += other.taken_over;
+        self.tx += other.tx;
+        self.punted += other.punted;
+        self.consumed += other.consumed;
+        self.handed_over += other.handed_over;
+        self.held += other.held;
+    }
+
     /// The law's left side minus its right side, given the sum of all drops: zero when nothing is lost or invented.
     pub fn imbalance(&self, drops: u64) -> i128 {
         let come = i128::from(self.rx) + i128::from(self.created) + i128::from(self.taken_over);
@@ -208,15 +220,7 @@ impl Counters {
         for (a, b) in self.port_drops.iter_mut().zip(&other.port_drops) {
             *a += b;
         }
-        let (a, b) = (&mut self.totals, &other.totals);
-        a.rx += b.rx;
-        a.created += b.created;
-        a.taken_over += b.taken_over;
-        a.tx += b.tx;
-        a.punted += b.punted;
-        a.consumed += b.consumed;
-        a.handed_over += b.handed_over;
-        a.held += b.held;
+        self.totals.add(&other.totals);
         self.events_lost += other.events_lost;
     }
 }
