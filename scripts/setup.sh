@@ -12,7 +12,7 @@
 set -euo pipefail
 
 build_packages=(libdpdk-dev pkg-config libclang-dev gcc libc6-dev)
-test_packages=(dpdk tshark iperf3 iproute2 ethtool python3-scapy iputils-ping tcpdump jq util-linux)
+test_packages=(dpdk-dev tshark iperf3 iproute2 ethtool python3-scapy iputils-ping tcpdump jq util-linux)
 bench_packages=(openvswitch-switch-dpdk)
 
 fail() {

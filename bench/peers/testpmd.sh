@@ -3,7 +3,7 @@
 #
 # usage: testpmd.sh PCAP SECONDS MBUFS CPU [MODE]        MODE is io (default), macswap, …
 # prints: cycles_per_packet, packets, waited_share (part of the time that others had its CPU)
-# needs: dpdk-testpmd (Debian package dpdk); hugepages and root, or NO_HUGE=1
+# needs: dpdk-testpmd (Debian package dpdk-dev); hugepages and root, or NO_HUGE=1
 set -euo pipefail
 
 pcap=$1 seconds=$2 mbufs=$3 cpu=$4 mode=${5:-io}

@@ -3,7 +3,7 @@
 #
 # usage: testpmd_vhost.sh SECONDS MBUFS CPU GENERATOR_CPU [MODE]
 # prints: cycles_per_packet, packets, waited_share, and testpmd's lines of receive bursts
-# needs: dpdk-testpmd (Debian package dpdk), root, hugepages, two CPUs
+# needs: dpdk-testpmd (Debian package dpdk-dev), root, hugepages, two CPUs
 set -euo pipefail
 
 seconds=$1 mbufs=$2 cpu=$3 other=$4 mode=${5:-io}

@@ -3,7 +3,7 @@
 # 512 frames on their way in each direction, which then go round for ever; "stop", "quit".
 #
 # usage: vhost_generator.sh SOCKET_A SOCKET_B CPU
-# needs: dpdk-testpmd (Debian package dpdk), root and hugepages
+# needs: dpdk-testpmd (Debian package dpdk-dev), root and hugepages
 set -euo pipefail
 
 socket_a=$1 socket_b=$2 cpu=$3

@@ -68,7 +68,7 @@ pub(super) fn install(folder: &Path, name: &str, text: &str) -> anyhow::Result<P
 /// Why a peer cannot run here, if so: the program that is missing and Debian's package with it.
 pub(crate) fn missing(peer: Peer) -> Option<String> {
     let needs: &[(&str, &str)] = match peer {
-        Peer::Testpmd | Peer::TestpmdVhost => &[("dpdk-testpmd", "dpdk")],
+        Peer::Testpmd | Peer::TestpmdVhost => &[("dpdk-testpmd", "dpdk-dev")],
         Peer::Ovs => &[
             ("ovs-vsctl", "openvswitch-switch-dpdk"),
             ("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk", "openvswitch-switch-dpdk"),

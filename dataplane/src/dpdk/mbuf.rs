@@ -15,7 +15,7 @@ use std::ptr::{self, NonNull};
 use std::slice;
 
 use dpdk_sys as sys;
-use overlay::packet::{Meta, PacketBuf};
+use overlay::packet::{META_RECEIVED_OCTETS, Meta, PacketBuf};
 
 use super::mempool::Mempool;
 pub use super::offload::{L4Checksum, L4Kind};
@@ -104,6 +104,12 @@ impl Mbuf {
         prefetch(self.segment().data());
     }
 
+    /// Asks the processor for the cache line in front of the packet's octets; touches the mbuf itself.
+    #[inline]
+    pub fn prefetch_headroom(&self) {
+        prefetch(self.segment().data().wrapping_sub(1));
+    }
+
     /// Number of segments, at least one.
     #[inline]
     pub fn segments(&self) -> u16 {
@@ -148,11 +154,13 @@ impl Mbuf {
         }
     }
 
-    /// Replaces the metadata, without reading what was there (it is what the last user left).
+    /// Replaces the metadata's first half, which is valid from rx on, without reading what was there.
     #[inline]
-    pub fn copy_meta(&mut self, meta: &Meta) {
-        // SAFETY: the private area is 64 octets, 64-aligned, and ours by `&mut self`, so the two do not overlap.
-        unsafe { std::ptr::copy_nonoverlapping(meta, self.segment().meta(), 1) }
+    pub fn receive_meta(&mut self, meta: &Meta) {
+        let (from, to) = (ptr::from_ref(meta).cast::<u8>(), self.segment().meta().cast::<u8>());
+        // SAFETY: the private area is a Meta, 64-aligned, and ours by `&mut self`, so the two do not overlap; the copied
+        // half ends between two fields of a `repr(C)` struct, so each field is replaced whole or not at all.
+        unsafe { ptr::copy_nonoverlapping(from, to, META_RECEIVED_OCTETS) }
     }
 
     /// Replaces the metadata.

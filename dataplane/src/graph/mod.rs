@@ -33,7 +33,43 @@ const MAX_EDGES: usize = 8;
 #[derive(Debug)]
 pub struct Edges([u8; BURST_MAX]);
 
+/// The edge of one packet, to be set.
+#[derive(Debug)]
+pub struct EdgeOf<'a>(&'a mut u8);
+
+impl EdgeOf<'_> {
+    /// The packet takes `edge`.
+    #[inline(always)]
+    pub fn take(self, edge: u8) {
+        *self.0 = edge;
+    }
+
+    /// The packet is dropped for `reason`.
+    #[inline(always)]
+    pub fn drop(self, meta: &mut Meta, reason: DropReason) {
+        meta.reason = reason as u8;
+        *self.0 = DROP;
+    }
+}
+
 impl Edges {
+    /// Each packet with its edge: a loop over both at once asks no index whether it is in range.
+    #[inline(always)]
+    pub fn of<'a>(&'a mut self, packets: &'a mut [Mbuf]) -> impl Iterator<Item = (&'a mut Mbuf, EdgeOf<'a>)> {
+        self.of_run(0, packets)
+    }
+
+    /// The same for a part of the burst, which begins with its packet `first`.
+    #[inline(always)]
+    pub fn of_run<'a>(
+        &'a mut self,
+        first: usize,
+        packets: &'a mut [Mbuf],
+    ) -> impl Iterator<Item = (&'a mut Mbuf, EdgeOf<'a>)> {
+        let edges = self.0.get_mut(first..).unwrap_or_default();
+        packets.iter_mut().zip(edges.iter_mut().map(EdgeOf))
+    }
+
     /// Packet `index` takes `edge`. Out of range is ignored: a burst is never that long.
     #[inline(always)]
     pub fn set(&mut self, index: usize, edge: u8) {

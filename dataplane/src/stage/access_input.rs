@@ -1,9 +1,10 @@
 //! From a container port to its network: the Ethernet header is checked, an 802.1Q tag removed, the network found.
 //!
 //! A bridge forwards what it does not understand: nothing beyond the Ethernet header is parsed here.
-//! Reads: head. Writes: `meta.network`, `meta.vlan`, `meta.mac_buckets`.
+//! Reads: head. Writes: `meta.network`, `meta.place`, `meta.pair`, `meta.vlan`.
 
-use overlay::fib::mac::{BurstReader, MacTable};
+use overlay::fib::mac::{MacDestination, MacTable};
+use overlay::fib::pair::RecentPairs;
 use overlay::num::NetworkId;
 use overlay::packet::PacketBuf;
 use overlay::reason::DropReason;
@@ -27,42 +28,45 @@ pub(super) const SPEC: Spec<Cx> = Spec {
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     // A burst here comes from one receive queue, so all packets share the ingress port.
     let Some(ingress) = packets.first().map(|packet| packet.meta().ingress) else { return };
-    let tables = &*cx.tables;
+    let (tables, pairs) = (&*cx.tables, &cx.pairs);
     let Some(port) = tables.port(ingress) else { return };
-    let macs = tables.macs.burst();
     let network = port.network;
-    let suppress = tables.network(network).is_some_and(|network| network.suppress);
+    let place = MacDestination::port(ingress, 0);
+    let untagged = network.is_some();
+    // Requests that may be answered here go to a group address: its bit, or none.
+    let group = u8::from(tables.network(network).is_some_and(|network| network.suppress));
     let mut octets = 0;
-    for (index, packet) in packets.iter_mut().enumerate() {
+    for (packet, edge) in edges.of(packets) {
         octets += packet.packet_octets() as u64;
         let Some(header) = packet.head().first_chunk::<14>() else {
-            edges.drop(index, packet.meta_mut(), DropReason::EthernetTruncated);
+            edge.drop(packet.meta_mut(), DropReason::EthernetTruncated);
             continue;
         };
-        let keys = MacTable::keys_of(network, header);
+        if header[6] & 1 != 0 {
+            edge.drop(packet.meta_mut(), DropReason::SourceMacMulticast);
+            continue;
+        }
         let [.., high, low] = *header;
         let ethertype = u16::from_be_bytes([high, low]);
-        let resolution = suppress && is_resolution(header, ethertype);
-        if keys[1].is_multicast() {
-            edges.drop(index, packet.meta_mut(), DropReason::SourceMacMulticast);
-        } else if network.is_some() && ethertype != vlan::TPID && ethertype != vlan::TPID_SERVICE {
-            bridge::prepare(&macs, packet.meta_mut(), network, keys);
-            edges.set(index, if resolution { SUPPRESS } else { BRIDGE });
-        } else {
-            match tagged(tables, &macs, port, packet, ethertype) {
-                Ok(edge) => edges.set(index, edge),
-                Err(reason) => edges.drop(index, packet.meta_mut(), reason),
-            }
+        if untagged && header[0] & group == 0 && ethertype != vlan::TPID && ethertype != vlan::TPID_SERVICE {
+            let keys = MacTable::keys_of(network, header);
+            bridge::prepare(pairs, packet.meta_mut(), network, place, keys);
+            edge.take(BRIDGE);
+            continue;
+        }
+        match careful(tables, pairs, port, packet, ethertype) {
+            Ok(next) => edge.take(next),
+            Err(reason) => edge.drop(packet.meta_mut(), reason),
         }
     }
     cx.counters.rx_octets(ingress, octets);
 }
 
-/// A frame with a tag, or an untagged one on a port that has only tagged networks.
-#[cold]
-fn tagged(
+/// A frame with a tag, or one on a port that has only tagged networks, or one that may have to be answered.
+#[inline(never)]
+fn careful(
     tables: &Tables,
-    macs: &BurstReader<'_>,
+    pairs: &RecentPairs,
     port: &PortEntry,
     packet: &mut Mbuf,
     ethertype: u16,
@@ -82,12 +86,12 @@ fn tagged(
         return Err(DropReason::NoNetwork);
     }
     let Some(header) = packet.head().first_chunk::<14>() else { return Err(DropReason::VlanTruncated) };
-    let keys = MacTable::keys_of(network, header);
     let suppress = tables.network(network).is_some_and(|entry| entry.suppress);
     let resolution = suppress && is_resolution(header, u16::from_be_bytes([header[12], header[13]]));
+    let keys = MacTable::keys_of(network, header);
     let meta = packet.meta_mut();
     meta.vlan = vid;
-    bridge::prepare(macs, meta, network, keys);
+    bridge::prepare(pairs, meta, network, MacDestination::port(meta.ingress, vid), keys);
     Ok(if resolution { SUPPRESS } else { BRIDGE })
 }
 

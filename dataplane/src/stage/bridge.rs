@@ -1,16 +1,19 @@
 //! The bridge of every network: learns where source addresses are, and finds where destinations are.
 //!
-//! Two passes, as for every table: all keys first, with their buckets prefetched, then all look-ups.
-//! Reads: MAC addresses, `meta.network`. Writes: `meta.egress` or `meta.tunnel`. IEEE 802.1Q § 8.6, § 8.7.
+//! Most packets belong to a pair of stations that was bridged a moment ago: their way is in the worker's own
+//! [`RecentPairs`]. The others ask the MAC table, in two passes, as for every large table:
+//! all keys first, with their buckets prefetched, then all look-ups.
+//! Reads: MAC addresses, `meta.network`, `meta.place`, `meta.pair`. Writes: `meta.egress`, `meta.tunnel`. IEEE 802.1Q § 8.6, § 8.7.
 
-use overlay::fib::mac::{BurstReader, MacDestination, MacKey, MacTable, MacTarget};
+use overlay::fib::mac::{MacDestination, MacKey, MacTable, MacTarget};
+use overlay::fib::pair::RecentPairs;
 use overlay::num::{NetworkId, PortId, TunnelId};
 use overlay::packet::{Flags, Meta, PacketBuf};
 use overlay::reason::DropReason;
 
 use super::Cx;
 use super::vlan::push as tag;
-use crate::dpdk::Mbuf;
+use crate::dpdk::{BURST_MAX, Mbuf};
 use crate::graph::{Edges, Process, RowKind, Spec};
 use crate::tables::{NetworkCounters, Role, Tables};
 
@@ -26,45 +29,96 @@ pub(super) const SPEC: Spec<Cx> = Spec {
     process: Process::Each(process),
 };
 
-/// Works out where the bridge will look for `keys`, the addresses of a packet of `network`, and has it loaded: called by
-/// the stages before, which have the header at hand.
-#[inline(always)]
-pub(super) fn prepare(macs: &BurstReader<'_>, meta: &mut Meta, network: NetworkId, keys: [MacKey; 2]) {
-    let [destination, source] = keys;
-    meta.network = network;
-    meta.mac_buckets = [macs.prefetch(destination), macs.prefetch(source)];
-}
-
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
-    let tables = &*cx.tables;
-    let now_secs = cx.now.secs;
-    let mut macs = tables.macs.burst();
-    // Bit `i`: the source of packet `i` is not where the table says, or not in the table.
-    let mut unknown = 0_u64;
+    cx.pairs.begin(&cx.tables.macs, cx.now.secs);
+    let pairs = &cx.pairs;
+    // Bit `i`: packet `i` belongs to no pair that is known.
+    let mut others = 0_u64;
     let mut counted = Run::default();
-    let mut way = Way::default();
-    for (index, packet) in packets.iter_mut().enumerate() {
+    for (index, (packet, edge)) in edges.of(packets).enumerate() {
         let octets = packet.packet_octets();
-        // The stages before have dropped what is shorter than an Ethernet header.
-        let header = packet.head().first_chunk::<14>().unwrap_or(&[0; 14]);
         let meta = packet.meta();
-        let [destination, source] = MacTable::keys_of(meta.network, header);
-        let [destination_bucket, source_bucket] = meta.mac_buckets;
+        let keys = keys(packet, meta.network);
         if meta.network != counted.network {
             counted.restart(meta.network, index, &mut cx.counters.networks);
         }
         counted.octets += octets as u64;
+        match pairs.find(meta.pair, keys, meta.place).map(Known) {
+            Some(way) if octets <= way.max_octets() => {
+                edge.take(way.edge());
+                let meta = packet.meta_mut();
+                meta.egress = way.egress();
+                meta.tunnel = way.tunnel();
+            }
+            _ => others |= 1 << index,
+        }
+    }
+    counted.close(packets.len(), &mut cx.counters.networks);
+    if others != 0 {
+        look_up(cx, packets, edges, others);
+    }
+}
 
-        let here = here(meta);
+/// What the stages before the bridge do for it: they know the network and have the header at hand.
+#[inline(always)]
+pub(super) fn prepare(
+    pairs: &RecentPairs,
+    meta: &mut Meta,
+    network: NetworkId,
+    place: MacDestination,
+    keys: [MacKey; 2],
+) {
+    meta.network = network;
+    meta.place = place.to_bits();
+    meta.pair = pairs.prefetch(keys);
+}
+
+/// The keys of the packet's destination and source.
+#[inline(always)]
+fn keys(packet: &Mbuf, network: NetworkId) -> [MacKey; 2] {
+    // The stages before have dropped what is shorter than an Ethernet header.
+    MacTable::keys_of(network, packet.head().first_chunk().unwrap_or(&[0; 14]))
+}
+
+/// Finds the ways of the packets whose bits are set in `others`, and learns their sources.
+#[inline(never)]
+fn look_up(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges, others: u64) {
+    let tables = &*cx.tables;
+    let now_secs = cx.now.secs;
+    let mut macs = tables.macs.burst();
+    let mut buckets = [[0; 2]; BURST_MAX];
+    for (index, (packet, buckets)) in packets.iter().zip(&mut buckets).enumerate() {
+        if others & 1 << index != 0 {
+            *buckets = keys(packet, packet.meta().network).map(|key| macs.prefetch(key));
+        }
+    }
+    // Bit `i`: the source of packet `i` is not where the table says, or not in the table.
+    let mut unknown = 0_u64;
+    let mut way = Way::default();
+    for (index, (packet, buckets)) in packets.iter_mut().zip(buckets).enumerate() {
+        if others & 1 << index == 0 {
+            continue;
+        }
+        let (octets, meta) = (packet.packet_octets(), packet.meta());
+        let keys = keys(packet, meta.network);
+        let ([destination, source], [destination_bucket, source_bucket]) = (keys, buckets);
+        let place = meta.place;
+        let here = MacDestination::from_bits(place);
         let mut from = macs.find(source, source_bucket);
         let mut to = macs.find(destination, destination_bucket);
         if !macs.is_current() {
             (from, to) = (None, None);
         }
-        match from {
-            Some(found) if found.destination.same_place(here) => found.touch(now_secs),
-            _ => unknown |= 1 << index,
-        }
+        let at_home = match from {
+            Some(found) if found.destination.same_place(here) => {
+                found.touch(now_secs);
+                true
+            }
+            _ => {
+                unknown |= 1 << index;
+                false
+            }
+        };
         match to {
             // As the packet before it: most packets of a burst go one way.
             Some(found) if found.destination == way.destination && !found.destination.same_place(here) => {}
@@ -83,12 +137,14 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
                 }
             }
         }
+        if at_home && let Some(known) = way.known() {
+            cx.pairs.note(keys, place, known);
+        }
         match way.take(packet, octets) {
             Ok(edge) => edges.set(index, edge),
             Err(reason) => edges.drop(index, packet.meta_mut(), reason),
         }
     }
-    counted.close(packets.len(), &mut cx.counters.networks);
     while unknown != 0 {
         let index = unknown.trailing_zeros() as usize;
         unknown &= unknown - 1;
@@ -101,10 +157,8 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
 fn learn_late(cx: &mut Cx, packets: &[Mbuf], index: usize) {
     let Some(packet) = packets.get(index) else { return };
     let meta = *packet.meta();
-    if let Some(header) = packet.head().first_chunk::<14>() {
-        let [_, source] = MacTable::keys_of(meta.network, header);
-        learn(cx, &meta, source);
-    }
+    let [_, source] = keys(packet, meta.network);
+    learn(cx, &meta, source);
 }
 
 /// Packets of one network in a row, counted together.
@@ -131,25 +185,15 @@ impl Run {
     }
 }
 
-/// Where the packet came from, as the table says it.
-#[inline(always)]
-fn here(meta: &Meta) -> MacDestination {
-    if meta.flags.contains(Flags::FROM_TUNNEL) {
-        MacDestination::tunnel(meta.tunnel)
-    } else {
-        MacDestination::port(meta.ingress, meta.vlan)
-    }
-}
-
 /// Makes sure that the source address is known to be where the packet came from, unless it is fixed elsewhere.
 #[cold]
 pub(super) fn learn(cx: &mut Cx, meta: &Meta, key: MacKey) {
     if let Some(hit) = cx.tables.macs.lookup(key)
-        && (hit.destination.same_place(here(meta)) || hit.destination.is_static())
+        && (hit.destination.same_place(MacDestination::from_bits(meta.place)) || hit.destination.is_static())
     {
         cx.tables.macs.touch(hit.slot, cx.now.secs);
     } else if cx.tables.network(meta.network).is_some_and(|network| network.learning) {
-        cx.learn(key, here(meta));
+        cx.learn(key, MacDestination::from_bits(meta.place));
     }
 }
 
@@ -163,6 +207,32 @@ struct Way {
     max_octets: u32,
 }
 
+/// A [`Way`] as [`RecentPairs`] keeps it: egress, tunnel, longest frame (a longer one asks
+/// again), edge; 16 bits each, from the lowest.
+struct Known(u64);
+
+impl Known {
+    #[inline(always)]
+    const fn egress(&self) -> PortId {
+        PortId(self.0 as u16)
+    }
+
+    #[inline(always)]
+    const fn tunnel(&self) -> TunnelId {
+        TunnelId((self.0 >> 16) as u16)
+    }
+
+    #[inline(always)]
+    const fn max_octets(&self) -> usize {
+        (self.0 >> 32) as u16 as usize
+    }
+
+    #[inline(always)]
+    const fn edge(&self) -> u8 {
+        (self.0 >> 48) as u8
+    }
+}
+
 impl Default for Way {
     fn default() -> Self {
         // No entry of the table has these bits, so that nothing goes this way.
@@ -173,6 +243,14 @@ impl Default for Way {
 }
 
 impl Way {
+    /// The way for all packets of the pair; `None` when they need more than to be sent there.
+    fn known(&self) -> Option<u64> {
+        let Self { edge, port, tunnel, vlan, max_octets, .. } = *self;
+        let max_octets = max_octets.min(u32::from(u16::MAX));
+        let [egress, tunnel, octets] = [port.0.into(), tunnel.0.into(), u64::from(max_octets)];
+        (vlan == 0).then_some(egress | tunnel << 16 | octets << 32 | u64::from(edge) << 48)
+    }
+
     /// Sends the packet this way.
     #[inline(always)]
     fn take(&self, packet: &mut Mbuf, octets: usize) -> Result<u8, DropReason> {
@@ -181,9 +259,7 @@ impl Way {
         }
         let meta = packet.meta_mut();
         meta.egress = self.port;
-        if self.edge == ENCAP {
-            meta.tunnel = self.tunnel;
-        }
+        meta.tunnel = self.tunnel;
         if self.vlan != 0 {
             tag(packet, self.vlan)?;
         }
@@ -213,7 +289,7 @@ fn forward(tables: &Tables, packet: &Mbuf, key: MacKey, found: Option<MacDestina
     let meta = packet.meta();
     match destination.target() {
         MacTarget::Port(port, vlan) => {
-            if destination.same_place(here(meta)) {
+            if destination.same_place(MacDestination::from_bits(meta.place)) {
                 return Err(DropReason::SamePort.into());
             }
             let entry = tables.port(port).filter(|entry| entry.role != Role::Vacant).ok_or(DropReason::PortDown)?;

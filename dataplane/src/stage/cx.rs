@@ -5,14 +5,14 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 use overlay::fib::mac::{MacDestination, MacKey};
 use overlay::fib::neighbour::Neighbour;
+use overlay::fib::pair::RecentPairs;
 use overlay::num::{MacAddr, NeighbourId, NetworkId, PortId};
 use std::net::IpAddr;
 
 use super::park::Parked;
-use super::uplink_input::OuterBurst;
 use overlay::packet::{Checksum, PacketBuf};
 
-use crate::dpdk::{BURST_MAX, Burst, Mbuf, Mempool};
+use crate::dpdk::{Burst, Mbuf, Mempool};
 use crate::tables::{Counters, Limiter, Tables};
 
 /// The time of a round: read once, at its start.
@@ -124,8 +124,8 @@ pub struct Cx {
     pub storm: Box<[Limiter]>,
     /// By next hop: the second (plus one) in which the control thread was told of it last.
     heard: Box<[u32]>,
-    /// Outer headers of the burst on its way from `uplink-input` to the decap stage.
-    pub(super) outer: Box<OuterBurst>,
+    /// What the bridge has looked up lately.
+    pub pairs: RecentPairs,
     /// Learn events sent lately, so that a burst of packets from a new address is one event.
     recent: Box<[(MacKey, MacDestination, u32)]>,
 }
@@ -167,7 +167,7 @@ impl Cx {
             punt_limit: Limiter::default(),
             heard: vec![0; neighbours].into(),
             storm: vec![Limiter::default(); networks].into(),
-            outer: Box::new([None; BURST_MAX]),
+            pairs: RecentPairs::default(),
             recent: vec![(MacKey::new(NetworkId::NONE, MacAddr::ZERO), MacDestination::from_bits(0), 0); RECENT_SLOTS]
                 .into(),
         }

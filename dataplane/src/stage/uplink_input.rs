@@ -1,16 +1,17 @@
 //! From the underlay: what is tunnelled to us, what asks something of us, what is for the host, and what is nobody's.
 //!
-//! Reads: outer headers. Writes: `cx.outer` for the decap stage, by the packet's place in the burst (`meta.session`).
+//! Reads: outer headers. Writes: `meta.l4_offset` of what is tunnelled: where the decap stage finds the UDP header.
 
 use overlay::num::MacAddr;
-use overlay::packet::outer::{Arrival, OuterUdp, classify};
+use overlay::packet::outer::{Arrival, classify, vxlan_offset};
 use overlay::packet::{Checksum, PacketBuf};
 use overlay::reason::DropReason;
-use overlay::wire::protocol;
+use overlay::wire::{ethernet, protocol};
 
 use super::Cx;
-use crate::dpdk::{BURST_MAX, Mbuf};
+use crate::dpdk::Mbuf;
 use crate::graph::{Edges, Process, RowKind, Spec};
+use crate::tables::Tables;
 
 const DECAP: u8 = 1;
 const RESPOND: u8 = 2;
@@ -24,46 +25,57 @@ pub(super) const SPEC: Spec<Cx> = Spec {
     process: Process::Each(process),
 };
 
-/// The outer headers of the burst's packets, from here to the decap stage.
-pub(super) type OuterBurst = [Option<OuterUdp>; BURST_MAX];
-
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     // A burst here comes from one receive queue, so all packets share the ingress port.
     let Some(ingress) = packets.first().map(|packet| packet.meta().ingress) else { return };
-    let Some(port) = cx.tables.port(ingress) else { return };
+    let tables = &*cx.tables;
+    let Some(port) = tables.port(ingress) else { return };
+    let mac = port.mac;
     let mut octets = 0;
-    for (index, packet) in packets.iter_mut().enumerate() {
+    for (packet, edge) in edges.of(packets) {
         octets += packet.packet_octets() as u64;
-        if packet.meta().checksum == Checksum::Bad {
-            edges.drop(index, packet.meta_mut(), DropReason::UdpChecksum);
+        let head = packet.head();
+        if packet.meta().checksum != Checksum::Bad
+            && is_for(head, mac)
+            && let Some(offset) = vxlan_offset(head, packet.packet_octets(), &tables.underlay)
+        {
+            packet.meta_mut().l4_offset = offset;
+            edge.take(DECAP);
             continue;
         }
-        if !is_for(packet.head(), port.mac) {
-            let reason = if packet.head().len() < 14 { DropReason::EthernetTruncated } else { DropReason::NotForUs };
-            edges.drop(index, packet.meta_mut(), reason);
-            continue;
-        }
-        match classify(packet.head(), packet.packet_octets(), &cx.tables.underlay) {
-            Ok(Arrival::Vxlan(outer)) => {
-                if let Some(slot) = cx.outer.get_mut(index) {
-                    *slot = Some(outer);
-                }
-                packet.meta_mut().session = index as u32;
-                edges.set(index, DECAP);
-            }
-            Ok(Arrival::Arp | Arrival::Nd(_)) => edges.set(index, RESPOND),
-            Ok(Arrival::Ipv4(ip)) if ip.protocol == protocol::ICMP && !ip.fragment => edges.set(index, RESPOND),
-            Ok(Arrival::Ipv6(ip)) if ip.protocol == protocol::ICMPV6 && !ip.fragment => edges.set(index, RESPOND),
-            Ok(Arrival::Ipv4(_) | Arrival::Ipv6(_)) => edges.set(index, PUNT),
-            Ok(Arrival::Other) => edges.drop(index, packet.meta_mut(), DropReason::NotForUs),
-            Err(reason) => edges.drop(index, packet.meta_mut(), reason),
+        match other(tables, mac, packet) {
+            Ok(next) => edge.take(next),
+            Err(reason) => edge.drop(packet.meta_mut(), reason),
         }
     }
     cx.counters.rx_octets(ingress, octets);
 }
 
+/// What is not VXLAN as usual.
+#[inline(never)]
+fn other(tables: &Tables, mac: MacAddr, packet: &mut Mbuf) -> Result<u8, DropReason> {
+    if packet.meta().checksum == Checksum::Bad {
+        return Err(DropReason::UdpChecksum);
+    }
+    if !is_for(packet.head(), mac) {
+        let truncated = packet.head().len() < ethernet::HEADER_OCTETS;
+        return Err(if truncated { DropReason::EthernetTruncated } else { DropReason::NotForUs });
+    }
+    match classify(packet.head(), packet.packet_octets(), &tables.underlay)? {
+        Arrival::Vxlan(outer) => {
+            packet.meta_mut().l4_offset = outer.udp_offset;
+            Ok(DECAP)
+        }
+        Arrival::Arp | Arrival::Nd(_) => Ok(RESPOND),
+        Arrival::Ipv4(ip) if ip.protocol == protocol::ICMP && !ip.fragment => Ok(RESPOND),
+        Arrival::Ipv6(ip) if ip.protocol == protocol::ICMPV6 && !ip.fragment => Ok(RESPOND),
+        Arrival::Ipv4(_) | Arrival::Ipv6(_) => Ok(PUNT),
+        Arrival::Other => Err(DropReason::NotForUs),
+    }
+}
+
 /// Whether the frame is addressed to `mac` or to a group.
-#[inline]
+#[inline(always)]
 fn is_for(head: &[u8], mac: MacAddr) -> bool {
     head.first_chunk::<6>().is_some_and(|destination| *destination == mac.0 || destination[0] & 1 != 0)
 }

@@ -3,12 +3,12 @@
 //! Reads: `meta.tunnel`, `meta.network`. Writes: `meta.flow_hash`, `meta.egress`, outer headers.
 
 use overlay::fib::neighbour::Neighbour;
-use overlay::num::{MacAddr, NetworkId, PortId, TunnelId, Vni};
+use overlay::num::{NetworkId, PortId, TunnelId};
 use overlay::packet::checksum::finish_partial;
-use overlay::packet::flow::flow_hash;
+use overlay::packet::flow::Inner;
 use overlay::packet::{Checksum, PacketBuf};
 use overlay::reason::DropReason;
-use overlay::tunnel::vxlan::VxlanEncap;
+use overlay::tunnel::vxlan::VxlanPush;
 
 use super::Cx;
 use crate::dpdk::Mbuf;
@@ -26,59 +26,37 @@ pub(super) const SPEC: Spec<Cx> = Spec {
     process: Process::Each(process),
 };
 
-/// The way that the packet before took: most packets of a burst go into one tunnel of one network.
+/// What the packets into one tunnel of one network have in common.
 struct Way<'a> {
-    tunnel: TunnelId,
-    network: NetworkId,
-    encap: &'a VxlanEncap,
-    vni: Vni,
-    next_hop: MacAddr,
+    headers: VxlanPush<'a>,
     egress: PortId,
     max_inner_octets: u32,
-}
-
-/// Packets into one tunnel in a row, counted together.
-#[derive(Default)]
-struct Run {
-    tunnel: TunnelId,
-    packets: u64,
-    octets: u64,
+    overhead_octets: i16,
 }
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     let (tables, now_secs) = (&*cx.tables, cx.now.secs);
-    let mut way: Option<Way<'_>> = None;
-    let mut run = Run::default();
-    for (index, packet) in packets.iter_mut().enumerate() {
-        let octets = packet.packet_octets();
-        let meta = packet.meta();
-        let way = match &way {
-            Some(way) if way.tunnel == meta.tunnel && way.network == meta.network => way,
-            _ => match find(tables, meta.tunnel, meta.network, now_secs) {
-                Ok(Some(found)) => {
-                    run.restart(meta.tunnel, &mut cx.counters.tunnels);
-                    way.insert(found)
-                }
-                Ok(None) => {
-                    edges.set(index, PARK);
-                    continue;
-                }
-                Err(reason) => {
-                    edges.drop(index, packet.meta_mut(), reason);
-                    continue;
-                }
-            },
+    let mut begin = 0;
+    while let Some((tunnel, network)) = packets.get(begin).map(|packet| (packet.meta().tunnel, packet.meta().network)) {
+        let alike = |packet: &Mbuf| {
+            // Nobody has touched the line that the headers will be written to.
+            packet.prefetch_headroom();
+            packet.meta().tunnel == tunnel && packet.meta().network == network
         };
-        match way.push(packet, octets) {
-            Ok(()) => {
-                edges.set(index, TX);
-                run.packets += 1;
-                run.octets += octets as u64;
+        let rest = packets.get_mut(begin..).unwrap_or_default();
+        let count = rest.iter().take_while(|packet| alike(packet)).count();
+        let run = rest.get_mut(..count).unwrap_or_default();
+        match find(tables, tunnel, network, now_secs) {
+            Ok(Some(way)) => way.push_all(run, edges, begin, cx.counters.tunnels.get_mut(tunnel.index())),
+            Ok(None) => (begin..begin + count).for_each(|index| edges.set(index, PARK)),
+            Err(reason) => {
+                for (index, packet) in (begin..).zip(run) {
+                    edges.drop(index, packet.meta_mut(), reason);
+                }
             }
-            Err(reason) => edges.drop(index, packet.meta_mut(), reason),
         }
+        begin += count;
     }
-    run.close(&mut cx.counters.tunnels);
 }
 
 /// The way into `tunnel`; `None` when its next hop has yet to be asked.
@@ -90,43 +68,57 @@ fn find(tables: &Tables, tunnel: TunnelId, network: NetworkId, now_secs: u32) ->
     let Neighbour::Resolved(next_hop) = tables.neighbours.get(entry.neighbour) else { return Ok(None) };
     tables.neighbours.touch(entry.neighbour, now_secs);
     let (egress, max_inner_octets) = (entry.egress, entry.max_inner_octets);
-    Ok(Some(Way { tunnel, network, encap, vni, next_hop, egress, max_inner_octets }))
+    let overhead_octets = i16::try_from(encap.overhead_octets()).unwrap_or_default();
+    Ok(Some(Way { headers: encap.towards(vni, next_hop), egress, max_inner_octets, overhead_octets }))
 }
 
 impl Way<'_> {
+    /// Pushes the headers of all packets of a run, the first of which is the burst's packet `begin`, and counts them.
     #[inline(always)]
-    fn push(&self, packet: &mut Mbuf, octets: usize) -> Result<(), DropReason> {
-        if octets > self.max_inner_octets as usize {
-            return Err(DropReason::MtuExceeded);
+    fn push_all(&self, packets: &mut [Mbuf], edges: &mut Edges, begin: usize, counters: Option<&mut TunnelCounters>) {
+        let (mut count, mut sum) = (packets.len(), 0);
+        for (packet, edge) in edges.of_run(begin, packets) {
+            let octets = packet.packet_octets();
+            sum += octets;
+            let pushed = if octets > self.max_inner_octets as usize {
+                Err(DropReason::MtuExceeded)
+            } else if packet.meta().has_offsets() {
+                self.push_known(packet)
+            } else {
+                self.push(packet)
+            };
+            match pushed {
+                Ok(()) => edge.take(TX),
+                Err(reason) => {
+                    (count, sum) = (count - 1, sum - octets);
+                    edge.drop(packet.meta_mut(), reason);
+                }
+            }
         }
-        if packet.meta().checksum == Checksum::Partial {
-            finish_partial(packet)?;
+        if let Some(counters) = counters {
+            counters.tx_packets += count as u64;
+            counters.tx_octets += sum as u64;
         }
-        let head = packet.head();
-        let ethertype = match head.first_chunk::<14>() {
-            Some([.., high, low]) => u16::from_be_bytes([*high, *low]),
-            None => 0,
-        };
-        let hash = flow_hash(head, ethertype, 14);
-        self.encap.push(packet, self.vni, self.next_hop, hash)?;
+    }
+
+    #[inline(always)]
+    fn push(&self, packet: &mut Mbuf) -> Result<(), DropReason> {
+        let inner = Inner::of(packet.head());
+        self.headers.push(packet, inner)?;
         let meta = packet.meta_mut();
-        meta.flow_hash = hash;
+        meta.flow_hash = inner.flow_hash;
         meta.egress = self.egress;
         Ok(())
     }
-}
 
-impl Run {
-    #[cold]
-    fn restart(&mut self, tunnel: TunnelId, counters: &mut [TunnelCounters]) {
-        self.close(counters);
-        *self = Self { tunnel, ..Self::default() };
-    }
-
-    fn close(&self, counters: &mut [TunnelCounters]) {
-        if let Some(counter) = counters.get_mut(self.tunnel.index()) {
-            counter.tx_packets += self.packets;
-            counter.tx_octets += self.octets;
+    /// A packet whose headers were parsed before, or whose checksum is to be finished.
+    #[inline(never)]
+    fn push_known(&self, packet: &mut Mbuf) -> Result<(), DropReason> {
+        if packet.meta().checksum == Checksum::Partial {
+            finish_partial(packet)?;
         }
+        self.push(packet)?;
+        packet.meta_mut().shift(self.overhead_octets);
+        Ok(())
     }
 }

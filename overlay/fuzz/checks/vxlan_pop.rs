@@ -3,6 +3,7 @@
 //! The first two octets say where the first segment ends and how strict the receiver is; the rest is the frame.
 
 use overlay::num::MacAddr;
+use overlay::packet::flow::Inner;
 use overlay::packet::outer::{Arrival, LocalAddresses, UnderlayParams, classify};
 use overlay::packet::{PacketBuf, VecBuf};
 use overlay::tunnel::outer::Outer;
@@ -44,7 +45,8 @@ pub(crate) fn run(octets: &[u8]) {
     // What was popped can be pushed and popped again, and stays what it is.
     let Ok(outer) = Outer::new(ours[0], ours[0], 4789) else { return };
     let encap = VxlanEncap::new(&VxlanParams { outer, source_mac: MacAddr::ZERO });
-    if encap.push(&mut whole, popped.vni, MacAddr::BROADCAST, 7).is_err() {
+    let inner_headers = Inner::of(whole.head());
+    if encap.towards(popped.vni, MacAddr::BROADCAST).push(&mut whole, inner_headers).is_err() {
         return;
     }
     let Ok(Arrival::Vxlan(outer)) = classify(whole.head(), whole.packet_octets(), &params) else {

@@ -74,6 +74,12 @@ impl MacKey {
         MacAddr([m[0], m[1], m[2], m[3], m[4], m[5]])
     }
 
+    /// The packed form.
+    #[inline(always)]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
     /// Whether the address has the group bit.
     #[inline]
     pub const fn is_multicast(self) -> bool {
@@ -195,6 +201,12 @@ impl MacTable {
     pub fn burst(&self) -> BurstReader<'_> {
         let generation = self.generation.load(Ordering::Acquire);
         BurstReader { table: self, buckets: &self.buckets, mask: self.mask, secrets: self.secrets, generation }
+    }
+
+    /// Counts changes: what was looked up while it was the same is still true, as far as it was found.
+    #[inline(always)]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Where this address is, if it is known.

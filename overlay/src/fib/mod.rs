@@ -4,12 +4,14 @@
 //! |---|---|---|---|
 //! | [`mac`] | network and MAC address | port or tunnel | in place, while it is read |
 //! | [`neighbour`] | underlay next hop | MAC address | in place, while it is read |
+//! | [`pair`] | two MAC addresses | the way between them | one worker's own |
 //! | [`vni`] | VNI | network | never: built with each configuration |
 //! | [`vtep`] | remote endpoint's address | tunnel | never: built with each configuration |
 
 mod atomics;
 pub mod mac;
 pub mod neighbour;
+pub mod pair;
 pub mod vni;
 pub mod vtep;
 

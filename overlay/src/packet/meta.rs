@@ -1,5 +1,6 @@
 //! Per-packet metadata: one cache line in the mbuf's private area.
 
+use crate::fib::pair::PairSlot;
 use crate::num::{NetworkId, PortId, TunnelId};
 
 /// What is known of the innermost transport checksum.
@@ -62,19 +63,23 @@ impl Flags {
     }
 }
 
-/// What stages tell each other about a packet. One cache line, plain data, valid from rx on.
+/// What stages tell each other about a packet. One cache line, plain data.
+///
+/// The first half is valid from rx on: fields that no stage has filled are zero or `NONE` ([`Meta::received`]). The
+/// second half is whatever the buffer's last user left until the stage that a field's text names has written it:
+/// every store counts, and most packets never need these.
 ///
 /// Offsets are octets from the start of the packet as it is at that moment; whoever prepends or trims adjusts what it
-/// does not invalidate. Fields that no stage has filled are zero or `NONE`.
+/// does not invalidate.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
 pub struct Meta {
     /// The port it came in on; stays when it crosses workers, so that costs are billed to it.
     pub ingress: PortId,
-    /// The port it leaves on, once known.
-    pub egress: PortId,
     /// The network it belongs to, once known.
     pub network: NetworkId,
+    /// The port it leaves on, once known.
+    pub egress: PortId,
     /// The tunnel it came from (after decap) or goes to (before encap).
     pub tunnel: TunnelId,
     /// Hash of the flow's addresses and ports; 0 = not computed.
@@ -85,34 +90,39 @@ pub struct Meta {
     pub l4_offset: u16,
     /// What is known of the innermost transport checksum.
     pub checksum: Checksum,
-    /// Segmentation request.
-    pub segmentation: Segmentation,
-    /// Octets of payload per segment, with a segmentation request.
-    pub segment_octets: u16,
+    /// Bits.
+    pub flags: Flags,
+    /// The VLAN identifier it came in with, already removed; 0 = untagged.
+    pub vlan: u16,
     /// With [`Checksum::Partial`]: where summing starts.
     pub checksum_start: u16,
     /// With [`Checksum::Partial`]: the field's offset from `checksum_start`.
     pub checksum_offset: u16,
-    /// The VLAN identifier it came in with, already removed; 0 = untagged.
-    pub vlan: u16,
-    /// VRF of the packet, for routing.
-    pub vrf: u16,
-    /// The worker that owns the packet's session, when it is not the one that received it.
-    pub owner: u16,
-    /// Session of the packet, for NAT; 0 = none.
-    pub session: u32,
-    /// Bits.
-    pub flags: Flags,
-    /// First buckets of the destination's and the source's MAC address, from the stage before the bridge.
-    pub mac_buckets: [u32; 2],
+    /// Octets of payload per segment, with a segmentation request.
+    pub segment_octets: u16,
+    /// Segmentation request.
+    pub segmentation: Segmentation,
     /// Times the packet re-entered the graph (at most 3, then it is dropped as `loop`).
     pub reentries: u8,
-    /// The stage at which a parked or handed-over packet resumes.
-    pub resume: u8,
-    /// With the drop stage: the [`DropReason`](crate::reason::DropReason)'s number.
+    /// Where it came into its network: a [`MacDestination`](crate::fib::mac::MacDestination)'s bits.
+    pub place: u32,
+    /// Where the bridge looks for the pair of addresses. Written by the stages that find the network.
+    pub pair: PairSlot,
+    /// With the drop stage: the [`DropReason`](crate::reason::DropReason)'s number. Written by whoever sends it there.
     pub reason: u8,
+    /// The stage at which a parked or handed-over packet resumes. Written by who parks or hands over.
+    pub resume: u8,
+    /// VRF of the packet. Written by the stage that finds it, before routing.
+    pub vrf: u16,
+    /// The worker that owns the packet's session, when it is not the one that received it. Written by NAT.
+    pub owner: u16,
+    /// Session of the packet; 0 = none. Written by NAT.
+    pub session: u32,
 }
 
+/// Octets of [`Meta`] that are valid from rx on: its first half.
+pub const META_RECEIVED_OCTETS: usize = core::mem::offset_of!(Meta, pair);
+const _: () = assert!(META_RECEIVED_OCTETS == 32);
 const _: () = assert!(core::mem::size_of::<Meta>() <= 64);
 
 impl Meta {
@@ -120,6 +130,12 @@ impl Meta {
     #[inline]
     pub fn received(ingress: PortId) -> Self {
         Self { ingress, ..Self::default() }
+    }
+
+    /// Whether there is anything to [shift](Meta::shift), or a checksum to finish.
+    #[inline(always)]
+    pub const fn has_offsets(&self) -> bool {
+        self.l3_offset | self.l4_offset != 0 || matches!(self.checksum, Checksum::Partial)
     }
 
     /// Moves all known offsets by `delta` octets: positive after a prepend, negative after a trim.
@@ -133,5 +149,23 @@ impl Meta {
         if self.checksum == Checksum::Partial {
             self.checksum_start = self.checksum_start.wrapping_add_signed(delta);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_keep_pointing_at_what_they_pointed_at() {
+        let mut meta = Meta { l3_offset: 14, ..Meta::received(PortId(1)) };
+        meta.shift(50);
+        assert_eq!((meta.l3_offset, meta.l4_offset, meta.checksum_start), (64, 0, 0), "unknown stays unknown");
+        let partial = Meta { checksum: Checksum::Partial, checksum_start: 34, l4_offset: 34, ..meta };
+        meta = partial;
+        meta.shift(-4);
+        assert_eq!((meta.l3_offset, meta.l4_offset, meta.checksum_start), (60, 30, 30));
+        assert!(meta.has_offsets() && !Meta::received(PortId(1)).has_offsets());
+        assert!(Meta { checksum: Checksum::Partial, ..Meta::received(PortId(1)) }.has_offsets());
     }
 }

@@ -18,6 +18,9 @@ pub use local::{LocalAddresses, LocalAddressesError};
 const ETHERNET_OCTETS: usize = ethernet::HEADER_OCTETS;
 const UDP_OCTETS: usize = udp::HEADER_OCTETS;
 const VXLAN_OCTETS: usize = vxlan::HEADER_OCTETS;
+/// Where the UDP header is behind IPv4 without options, and behind IPv6 without extension headers.
+const UDP_OFFSET_V4: u16 = 34;
+const UDP_OFFSET_V6: u16 = 54;
 
 /// What classifying needs to know of an uplink.
 #[derive(Clone, Debug)]
@@ -45,8 +48,7 @@ pub enum Arrival {
     Other,
 }
 
-/// The outer headers of a VXLAN packet, as far as the tunnel needs them: 32 octets, half a cache line, because bursts of
-/// them are handed from stage to stage.
+/// The outer headers of a VXLAN packet, as far as the tunnel needs them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OuterUdp {
     /// The remote endpoint's address, high and low half; an IPv4 address is the low 32 bits. Two words and no `IpAddr`:
@@ -66,9 +68,44 @@ pub struct OuterUdp {
     pub ipv6: bool,
 }
 
-const _: () = assert!(size_of::<OuterUdp>() == 32);
-
 impl OuterUdp {
+    /// The outer headers of the frame that starts with `head`, whose UDP header [`classify`] or [`vxlan_offset`] found at
+    /// `udp_offset`. `None` when the frame ends before, which cannot be then.
+    #[inline(always)]
+    pub fn read(head: &[u8], udp_offset: u16) -> Option<Self> {
+        let headers: &[u8; UDP_OCTETS + VXLAN_OCTETS] = head.get(usize::from(udp_offset)..)?.first_chunk()?;
+        let udp = word(headers, 0);
+        let ip: &[u8; 20] = head.get(ETHERNET_OCTETS..)?.first_chunk()?;
+        let ipv6 = ip[0] >> 4 == 6;
+        let (source, traffic_class) = if ipv6 {
+            let address = head.get(22..)?.first_chunk()?;
+            (halves(u128::from_be_bytes(*address)), ip[0] << 4 | ip[1] >> 4)
+        } else {
+            ([0, word(ip, 12) >> 32], ip[1])
+        };
+        Some(Self {
+            source,
+            vxlan: word(headers, 8),
+            udp_offset,
+            udp_octets: (udp >> 16) as u16,
+            udp_checksum: udp as u16,
+            traffic_class,
+            ipv6,
+        })
+    }
+
+    /// Whether both came from the same endpoint.
+    #[inline(always)]
+    pub const fn same_source(&self, source: [u64; 2]) -> bool {
+        (self.source[0] ^ source[0]) | (self.source[1] ^ source[1]) == 0
+    }
+
+    /// The remote endpoint's address for [`OuterUdp::same_source`].
+    #[inline(always)]
+    pub const fn source_words(&self) -> [u64; 2] {
+        self.source
+    }
+
     /// The remote endpoint.
     #[inline]
     pub const fn source(&self) -> IpAddr {
@@ -91,85 +128,81 @@ impl OuterUdp {
 /// packet do not show it and come back as [`Arrival::Ipv4`] or [`Arrival::Ipv6`] with `fragment` set.
 #[inline]
 pub fn classify(head: &[u8], packet_octets: usize, params: &UnderlayParams) -> Result<Arrival, DropReason> {
-    if let Some(outer) = vxlan_over_ipv4(head, packet_octets, params) {
-        return Ok(Arrival::Vxlan(outer));
+    match vxlan_offset(head, packet_octets, params).and_then(|offset| OuterUdp::read(head, offset)) {
+        Some(outer) => Ok(Arrival::Vxlan(outer)),
+        None => slow::classify(head, packet_octets, params),
     }
-    if let Some(outer) = vxlan_over_ipv6(head, packet_octets, params) {
-        return Ok(Arrival::Vxlan(outer));
+}
+
+/// Where the UDP header is, of a VXLAN packet to one of our addresses that is as usual as can be: [`classify`] without
+/// what it finds out of others. `None` says nothing: ask [`classify`].
+#[inline]
+pub fn vxlan_offset(head: &[u8], packet_octets: usize, params: &UnderlayParams) -> Option<u16> {
+    if is_vxlan_over_ipv4(head, packet_octets, params) {
+        Some(UDP_OFFSET_V4)
+    } else if is_vxlan_over_ipv6(head, packet_octets, params) {
+        Some(UDP_OFFSET_V6)
+    } else {
+        None
     }
-    slow::classify(head, packet_octets, params)
+}
+
+/// Untagged, without options or fragments, to one of our addresses and our port, all lengths and the header checksum
+/// right. Eight octets at a time, since each packet that arrives is asked all of this.
+#[inline(always)]
+fn is_vxlan_over_ipv4(head: &[u8], packet_octets: usize, params: &UnderlayParams) -> bool {
+    let Some(f) = head.first_chunk::<50>() else { return false };
+    // EtherType, version, header length, TOS, total length, identification.
+    let first = word(f, 12);
+    // Flags, fragment offset, TTL, protocol, checksum, half of the source.
+    let second = word(f, 20);
+    // The other half, the destination, the UDP source port.
+    let third = word(f, 28);
+    // UDP destination port, length, checksum, half of what follows.
+    let udp = word(f, 36);
+    let total = (first >> 16) as u16;
+    let udp_octets = (udp >> 32) as u16;
+    // DF and the reserved bit may be set.
+    let expected = first >> 40 == 0x08_0045
+        && second & 0x3fff_00ff_0000_0000 == u64::from(protocol::UDP) << 32
+        && (udp >> 48) as u16 == params.udp_port
+        && params.local.contains_v4((third >> 16) as u32);
+    expected
+        && usize::from(total) + ETHERNET_OCTETS <= packet_octets
+        && usize::from(udp_octets) + 20 <= usize::from(total)
+        && usize::from(udp_octets) >= UDP_OCTETS + VXLAN_OCTETS
+        && is_intact(first & 0xffff_ffff_ffff, second, third >> 16)
+}
+
+/// Whether these words of an IPv4 header, checksum included, sum to all ones (RFC 1071 § 1).
+#[inline(always)]
+const fn is_intact(first: u64, second: u64, third: u64) -> bool {
+    // Two of the three are below 2⁴⁸, so only one addition can carry.
+    let (sum, carry) = (first + third).overflowing_add(second);
+    let sum = (sum & 0xffff_ffff) + (sum >> 32) + carry as u64;
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    (sum & 0xffff) + (sum >> 16) == 0xffff
 }
 
 #[inline]
-fn vxlan_over_ipv4(head: &[u8], packet_octets: usize, params: &UnderlayParams) -> Option<OuterUdp> {
-    let f = head.first_chunk::<50>()?;
-    let [type_high, type_low, version_ihl, tos] = [f[12], f[13], f[14], f[15]];
-    let total = u16::from_be_bytes([f[16], f[17]]);
-    let udp_octets = u16::from_be_bytes([f[38], f[39]]);
-    // EtherType, version, header length; unfragmented (DF and the reserved bit may be set); UDP; its port.
-    let expected = [type_high, type_low, version_ihl] == [0x08, 0x00, 0x45]
-        && [f[20] & 0x3f, f[21]] == [0, 0]
-        && f[23] == protocol::UDP
-        && u16::from_be_bytes([f[36], f[37]]) == params.udp_port;
-    if !expected
-        || !params.local.contains_v4(u32::from_be_bytes([f[30], f[31], f[32], f[33]]))
-        || usize::from(total) + ETHERNET_OCTETS > packet_octets
-        || usize::from(udp_octets) + 20 > usize::from(total)
-        || usize::from(udp_octets) < UDP_OCTETS + VXLAN_OCTETS
-    {
-        return None;
-    }
-    let words = [
-        [f[14], f[15], f[16], f[17]],
-        [f[18], f[19], f[20], f[21]],
-        [f[22], f[23], f[24], f[25]],
-        [f[26], f[27], f[28], f[29]],
-        [f[30], f[31], f[32], f[33]],
-    ];
-    // In native order: the sum of an intact header is all ones in any (RFC 1071 § 2 B).
-    let sum: u64 = words.into_iter().map(|word| u64::from(u32::from_ne_bytes(word))).sum();
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    if (sum & 0xffff) + (sum >> 16) != 0xffff {
-        return None;
-    }
-    Some(OuterUdp {
-        source: [0, u64::from(u32::from_be_bytes([f[26], f[27], f[28], f[29]]))],
-        vxlan: u64::from_be_bytes([f[42], f[43], f[44], f[45], f[46], f[47], f[48], f[49]]),
-        udp_offset: 34,
-        udp_octets,
-        udp_checksum: u16::from_be_bytes([f[40], f[41]]),
-        traffic_class: tos,
-        ipv6: false,
-    })
-}
-
-#[inline]
-fn vxlan_over_ipv6(head: &[u8], packet_octets: usize, params: &UnderlayParams) -> Option<OuterUdp> {
-    let f = head.first_chunk::<70>()?;
+fn is_vxlan_over_ipv6(head: &[u8], packet_octets: usize, params: &UnderlayParams) -> bool {
+    let Some(f) = head.first_chunk::<70>() else { return false };
     let payload = usize::from(u16::from_be_bytes([f[18], f[19]]));
     let udp_octets = u16::from_be_bytes([f[58], f[59]]);
-    let expected = [f[12], f[13], f[14] >> 4] == [0x86, 0xdd, 6]
+    [f[12], f[13], f[14] >> 4] == [0x86, 0xdd, 6]
         && f[20] == protocol::UDP
-        && u16::from_be_bytes([f[56], f[57]]) == params.udp_port;
-    if !expected
-        || !params.local.contains_v6(u128::from_be_bytes(chunk16(f, 38)))
-        || payload + 54 > packet_octets
-        || usize::from(udp_octets) > payload
-        || usize::from(udp_octets) < UDP_OCTETS + VXLAN_OCTETS
-    {
-        return None;
-    }
-    Some(OuterUdp {
-        source: halves(u128::from_be_bytes(chunk16(f, 22))),
-        vxlan: u64::from_be_bytes([f[62], f[63], f[64], f[65], f[66], f[67], f[68], f[69]]),
-        udp_offset: 54,
-        udp_octets,
-        udp_checksum: u16::from_be_bytes([f[60], f[61]]),
-        traffic_class: f[14] << 4 | f[15] >> 4,
-        ipv6: true,
-    })
+        && u16::from_be_bytes([f[56], f[57]]) == params.udp_port
+        && params.local.contains_v6(u128::from_be_bytes(chunk16(f, 38)))
+        && payload + 54 <= packet_octets
+        && usize::from(udp_octets) <= payload
+        && usize::from(udp_octets) >= UDP_OCTETS + VXLAN_OCTETS
+}
+
+/// Eight octets at a constant offset, as a number.
+#[inline(always)]
+fn word<const N: usize>(frame: &[u8; N], at: usize) -> u64 {
+    frame.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |octets| u64::from_be_bytes(*octets))
 }
 
 /// High and low half.

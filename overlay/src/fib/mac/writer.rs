@@ -75,6 +75,7 @@ impl MacWriter {
                 return Inserted::Refreshed;
             }
             entry.destination.store(destination.to_bits(), PUBLISH);
+            advance(&self.table);
             return if old.same_place(destination) { Inserted::Refreshed } else { Inserted::Moved(old) };
         }
         let Some(entry) = self.make_room(key) else { return Inserted::Full };
@@ -208,10 +209,15 @@ fn publish(entry: &Entry, key: MacKey, destination: u32, last_seen_secs: u32) {
 /// Before: a reader that misses the key here because it is gone sees the generation changed. After: a reader that sees
 /// what the place is used for next sees the generation changed, even if it began between the two.
 fn vacate(table: &MacTable, entry: &Entry) {
+    advance(table);
+    entry.key.store(MacKey::EMPTY.0, Ordering::Release);
+    advance(table);
+}
+
+/// Tells readers that what they have found may no longer be so.
+fn advance(table: &MacTable) {
     let generation = table.generation.load(Ordering::Relaxed);
     table.generation.store(generation + 1, Ordering::Release);
-    entry.key.store(MacKey::EMPTY.0, Ordering::Release);
-    table.generation.store(generation + 2, Ordering::Release);
 }
 
 fn entries(table: &MacTable) -> impl Iterator<Item = &Entry> {

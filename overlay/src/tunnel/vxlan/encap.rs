@@ -6,7 +6,7 @@ use super::{FLAG_VNI, OVERHEAD_V4_OCTETS, OVERHEAD_V6_OCTETS};
 use crate::num::{MacAddr, Vni};
 use crate::packet::PacketBuf;
 use crate::packet::checksum::sum_range;
-use crate::packet::flow::entropy_port;
+use crate::packet::flow::{Inner, entropy_port};
 use crate::reason::DropReason;
 use crate::tunnel::outer::{Dscp, Outer};
 use crate::wire::checksum::Sum;
@@ -26,9 +26,8 @@ pub struct VxlanParams {
     pub source_mac: MacAddr,
 }
 
-/// The prebuilt outer headers towards one remote endpoint. Over IPv4, a push reads one cache line of it.
+/// The prebuilt outer headers towards one remote endpoint; [`VxlanEncap::towards`] completes them for a burst.
 #[derive(Clone, Debug)]
-#[repr(C, align(64))]
 pub struct VxlanEncap {
     /// IPv4: sum of the header's constant words. IPv6: unused.
     ip_sum: u16,
@@ -44,10 +43,24 @@ pub struct VxlanEncap {
     template: [u8; OVERHEAD_V6_OCTETS],
 }
 
-const SHIFT_V4: i16 = 50;
-const SHIFT_V6: i16 = 70;
-const _: () = assert!(SHIFT_V4 as usize == OVERHEAD_V4_OCTETS && SHIFT_V6 as usize == OVERHEAD_V6_OCTETS);
-const _: () = assert!(core::mem::offset_of!(VxlanEncap, template) + OVERHEAD_V4_OCTETS <= 64);
+/// A [`VxlanEncap`] with the VNI and the next hop filled in: what the packets of a burst that go one way share.
+#[derive(Clone, Debug)]
+pub struct VxlanPush<'a> {
+    encap: &'a VxlanEncap,
+    vni: Vni,
+    next_hop: MacAddr,
+    /// Over IPv4: the headers. What differs from packet to packet is patched.
+    header: [u8; OVERHEAD_V4_OCTETS],
+    /// As in [`VxlanEncap`].
+    ip_sum: u16,
+    copied: u8,
+    fixed: u8,
+    /// IPv4 without UDP checksum.
+    plain: bool,
+}
+
+/// The longest frame whose outer packet is not longer than 65,535 octets, over IPv4.
+const FRAME_MAX_OCTETS: usize = (u16::MAX - 20 - UDP_OVERHEAD_OCTETS) as usize;
 
 impl VxlanEncap {
     /// Builds the headers.
@@ -102,63 +115,17 @@ impl VxlanEncap {
         if self.ipv6 { OVERHEAD_V6_OCTETS } else { OVERHEAD_V4_OCTETS }
     }
 
-    /// Puts the outer headers before the frame in `packet`.
-    ///
-    /// `flow_hash` chooses the UDP source port ([`entropy_port`]). A partial checksum of the inner frame
-    /// ([`crate::packet::Checksum::Partial`]) must have been finished where an outer UDP checksum is computed, and an
-    /// inner VLAN tag stripped where RFC 7348 § 6.1 applies: both are the caller's business. Offsets in the metadata
-    /// keep pointing at what they pointed at.
-    ///
-    /// # Errors
-    /// [`DropReason::Headroom`] or, beyond 65,535 octets, [`DropReason::MtuExceeded`]; the packet is unchanged.
-    #[inline]
-    pub fn push<P: PacketBuf>(
-        &self,
-        packet: &mut P,
-        vni: Vni,
-        next_hop_mac: MacAddr,
-        flow_hash: u32,
-    ) -> Result<(), DropReason> {
-        let octets = packet.packet_octets();
-        let udp_octets = match u16::try_from(octets) {
-            Ok(octets) if octets <= u16::MAX - 20 - UDP_OVERHEAD_OCTETS => octets + UDP_OVERHEAD_OCTETS,
-            _ => return Err(DropReason::MtuExceeded),
-        };
-        let traffic_class = (inner_traffic_class(packet.head()) & self.copied) | self.fixed;
-        let source_port = entropy_port(flow_hash);
-        let vni = (vni.get() << 8).to_be_bytes();
-        let udp_checksum =
-            if self.udp_checksum { self.udp_checksum(packet, octets, udp_octets, source_port, vni) } else { [0; 2] };
-        if self.ipv6 {
-            let header = packet.prepend::<OVERHEAD_V6_OCTETS>().ok_or(DropReason::Headroom)?;
-            *header = self.template;
-            header[0..6].copy_from_slice(&next_hop_mac.0);
-            header[14] = 0x60 | traffic_class >> 4;
-            header[15] = traffic_class << 4;
-            header[18..20].copy_from_slice(&udp_octets.to_be_bytes());
-            header[54..56].copy_from_slice(&source_port.to_be_bytes());
-            header[58..60].copy_from_slice(&udp_octets.to_be_bytes());
-            header[60..62].copy_from_slice(&udp_checksum);
-            header[66..70].copy_from_slice(&vni);
-            packet.meta_mut().shift(SHIFT_V6);
-        } else {
-            let header = packet.prepend::<OVERHEAD_V4_OCTETS>().ok_or(DropReason::Headroom)?;
-            if let Some(template) = self.template.first_chunk() {
-                *header = *template;
-            }
-            let total = udp_octets + 20;
-            let sum = u32::from(self.ip_sum) + u32::from(total) + u32::from(traffic_class);
-            header[0..6].copy_from_slice(&next_hop_mac.0);
-            header[15] = traffic_class;
-            header[16..18].copy_from_slice(&total.to_be_bytes());
-            header[24..26].copy_from_slice(&fold_few(sum).to_be_bytes());
-            header[34..36].copy_from_slice(&source_port.to_be_bytes());
-            header[38..40].copy_from_slice(&udp_octets.to_be_bytes());
-            header[40..42].copy_from_slice(&udp_checksum);
-            header[46..50].copy_from_slice(&vni);
-            packet.meta_mut().shift(SHIFT_V4);
+    /// The headers of packets of the network `vni` that go to the endpoint by `next_hop`.
+    pub fn towards(&self, vni: Vni, next_hop: MacAddr) -> VxlanPush<'_> {
+        let mut header = [0; OVERHEAD_V4_OCTETS];
+        if let Some(template) = self.template.first_chunk::<OVERHEAD_V4_OCTETS>() {
+            header = *template;
         }
-        Ok(())
+        header[0..6].copy_from_slice(&next_hop.0);
+        header[46..50].copy_from_slice(&wire_vni(vni));
+        let Self { ip_sum, copied, fixed, ipv6, udp_checksum, .. } = *self;
+        let plain = !ipv6 && !udp_checksum;
+        VxlanPush { encap: self, vni, next_hop, header, ip_sum, copied, fixed, plain }
     }
 
     #[inline(never)]
@@ -169,13 +136,102 @@ impl VxlanEncap {
         udp_octets: u16,
         source_port: u16,
         vni: [u8; 4],
-    ) -> [u8; 2] {
+    ) -> u16 {
         let length = udp_octets.to_be_bytes();
         // The length counts twice: in the pseudo header and in the UDP header.
         let sum =
             Sum::from_folded(self.udp_sum).with(&length).with(&length).with(&source_port.to_be_bytes()).with(&vni);
-        sum_range(packet, 0, octets, sum).finish_udp().to_be_bytes()
+        sum_range(packet, 0, octets, sum).finish_udp()
     }
+}
+
+impl VxlanPush<'_> {
+    /// Puts the outer headers before the frame in `packet`.
+    ///
+    /// `inner` is what [`Inner::of`] says of the frame; its hash chooses the UDP source port ([`entropy_port`]). A partial checksum of the inner frame
+    /// ([`crate::packet::Checksum::Partial`]) must have been finished where an outer UDP checksum is computed, and an
+    /// inner VLAN tag stripped where RFC 7348 § 6.1 applies: both are the caller's business. So is it to
+    /// [shift](crate::packet::Meta::shift) offsets in the metadata, where there are any.
+    ///
+    /// # Errors
+    /// [`DropReason::Headroom`] or, beyond 65,535 octets, [`DropReason::MtuExceeded`]; the packet is unchanged.
+    #[inline(always)]
+    pub fn push<P: PacketBuf>(&self, packet: &mut P, inner: Inner) -> Result<(), DropReason> {
+        if self.plain { self.push_v4(packet, inner, 0) } else { self.push_other(packet, inner) }
+    }
+
+    #[inline(always)]
+    fn push_v4<P: PacketBuf>(&self, packet: &mut P, inner: Inner, udp_checksum: u16) -> Result<(), DropReason> {
+        let octets = packet.packet_octets();
+        if octets > FRAME_MAX_OCTETS {
+            return Err(DropReason::MtuExceeded);
+        }
+        let header = packet.prepend::<OVERHEAD_V4_OCTETS>().ok_or(DropReason::Headroom)?;
+        let udp_octets = octets as u16 + UDP_OVERHEAD_OCTETS;
+        let total = udp_octets + 20;
+        let traffic_class = (inner.traffic_class & self.copied) | self.fixed;
+        let sum = u32::from(self.ip_sum) + u32::from(total) + u32::from(traffic_class);
+        *header = self.header;
+        header[15] = traffic_class;
+        header[16..18].copy_from_slice(&total.to_be_bytes());
+        header[24..26].copy_from_slice(&fold_few(sum).to_be_bytes());
+        header[34..36].copy_from_slice(&entropy_port(inner.flow_hash).to_be_bytes());
+        header[38..40].copy_from_slice(&udp_octets.to_be_bytes());
+        if udp_checksum != 0 {
+            header[40..42].copy_from_slice(&udp_checksum.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    /// Over IPv6, or with a UDP checksum.
+    #[inline(never)]
+    fn push_other<P: PacketBuf>(&self, packet: &mut P, inner: Inner) -> Result<(), DropReason> {
+        let encap = self.encap;
+        let octets = packet.packet_octets();
+        if octets > FRAME_MAX_OCTETS {
+            return Err(DropReason::MtuExceeded);
+        }
+        let udp_octets = octets as u16 + UDP_OVERHEAD_OCTETS;
+        let source_port = entropy_port(inner.flow_hash);
+        let udp_checksum = if encap.udp_checksum {
+            encap.udp_checksum(packet, octets, udp_octets, source_port, wire_vni(self.vni))
+        } else {
+            0
+        };
+        if !encap.ipv6 {
+            return self.push_v4(packet, inner, udp_checksum);
+        }
+        let traffic_class = (inner.traffic_class & self.copied) | self.fixed;
+        self.push_v6(packet, traffic_class, udp_octets, source_port, udp_checksum)
+    }
+
+    #[inline]
+    fn push_v6<P: PacketBuf>(
+        &self,
+        packet: &mut P,
+        traffic_class: u8,
+        udp_octets: u16,
+        source_port: u16,
+        udp_checksum: u16,
+    ) -> Result<(), DropReason> {
+        let header = packet.prepend::<OVERHEAD_V6_OCTETS>().ok_or(DropReason::Headroom)?;
+        *header = self.encap.template;
+        header[0..6].copy_from_slice(&self.next_hop.0);
+        header[14] = 0x60 | traffic_class >> 4;
+        header[15] = traffic_class << 4;
+        header[18..20].copy_from_slice(&udp_octets.to_be_bytes());
+        header[54..56].copy_from_slice(&source_port.to_be_bytes());
+        header[58..60].copy_from_slice(&udp_octets.to_be_bytes());
+        header[60..62].copy_from_slice(&udp_checksum.to_be_bytes());
+        header[66..70].copy_from_slice(&wire_vni(self.vni));
+        Ok(())
+    }
+}
+
+/// The VNI and the reserved octet behind it (RFC 7348 § 5).
+#[inline]
+const fn wire_vni(vni: Vni) -> [u8; 4] {
+    (vni.get() << 8).to_be_bytes()
 }
 
 /// The checksum of a few 16-bit words, from their sum.
@@ -184,27 +240,6 @@ const fn fold_few(sum: u32) -> u16 {
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     !(sum as u16)
-}
-
-/// The traffic class of the IP packet in this frame; 0 when there is none.
-#[inline]
-fn inner_traffic_class(frame: &[u8]) -> u8 {
-    match frame.first_chunk::<16>() {
-        Some([.., 0x08, 0x00, _, tos]) => *tos,
-        Some([.., 0x86, 0xdd, first, second]) => first << 4 | second >> 4,
-        Some([.., 0x81, 0x00, _, _] | [.., 0x88, 0xa8, _, _]) => tagged_traffic_class(frame),
-        _ => 0,
-    }
-}
-
-/// [`inner_traffic_class`] of a frame with one VLAN tag.
-#[inline(never)]
-fn tagged_traffic_class(frame: &[u8]) -> u8 {
-    match frame.first_chunk::<20>() {
-        Some([.., 0x08, 0x00, _, tos]) => *tos,
-        Some([.., 0x86, 0xdd, first, second]) => first << 4 | second >> 4,
-        _ => 0,
-    }
 }
 
 fn octets16(address: IpAddr) -> [u8; 16] {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::golden;
 use super::*;
 use crate::num::{MacAddr, PortId, Vni};
+use crate::packet::flow::Inner;
 use crate::packet::outer::{Arrival, LocalAddresses, OuterUdp, UnderlayParams, classify};
 use crate::packet::{Checksum, Flags, Meta, PacketBuf, VecBuf};
 use crate::reason::DropReason;
@@ -32,7 +33,7 @@ fn encap(outer: Outer) -> VxlanEncap {
 }
 
 fn push(outer: Outer, packet: &mut VecBuf) -> Result<(), DropReason> {
-    encap(outer).push(packet, Vni::from_low_bits(VNI), NEXT_HOP, FLOW_HASH)
+    encap(outer).towards(Vni::from_low_bits(VNI), NEXT_HOP).push(packet, inner(packet, FLOW_HASH))
 }
 
 fn pushed(outer: Outer, inner: &[u8]) -> Vec<u8> {
@@ -45,6 +46,11 @@ fn pushed(outer: Outer, inner: &[u8]) -> Vec<u8> {
 fn underlay() -> UnderlayParams {
     let local = LocalAddresses::new(&[outer(false).remote, outer(true).remote]).unwrap();
     UnderlayParams { udp_port: 4789, local }
+}
+
+/// What the frame says of itself, but for the hash.
+fn inner(packet: &VecBuf, flow_hash: u32) -> Inner {
+    Inner { flow_hash, ..Inner::of(packet.head()) }
 }
 
 fn found(packet: &VecBuf) -> OuterUdp {
@@ -106,15 +112,6 @@ fn the_dscp_policy_keeps_ecn_and_frames_without_ip_have_none() {
     let mut tagged = octets(golden::INNER_V4);
     tagged.splice(12..12, [0x81, 0x00, 0x00, 0x05]);
     assert_eq!(pushed(outer(false), &tagged)[15], 0xba);
-}
-
-#[test]
-fn offsets_keep_pointing_at_what_they_pointed_at() {
-    let mut packet = VecBuf::from_octets(&octets(golden::INNER_V4));
-    packet.meta_mut().l3_offset = 14;
-    packet.meta_mut().l4_offset = 34;
-    push(outer(false), &mut packet).unwrap();
-    assert_eq!((packet.meta().l3_offset, packet.meta().l4_offset), (64, 84));
 }
 
 #[test]
@@ -293,7 +290,8 @@ proptest! {
         let dscp = fixed.map_or(Dscp::Copy, Dscp::Fixed);
         let outer = Outer { dscp, udp_checksum, ..outer(ipv6) };
         let mut packet = segments(&frame, cuts);
-        encap(outer).push(&mut packet, vni, NEXT_HOP, hash).unwrap();
+        let headers = inner(&packet, hash);
+        encap(outer).towards(vni, NEXT_HOP).push(&mut packet, headers).unwrap();
         let wire = packet.octets();
         prop_assert_eq!(wire.len(), frame.len() + encap(outer).overhead_octets());
         prop_assert!(ipv6 || checksum(&wire[14..34]) == 0);
@@ -346,4 +344,43 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn the_plain_way_out_does_what_the_careful_one_does(
+        mut octets in prop::sample::select(vec![golden::OUTER_V4, golden::OUTER_V6, golden::OUTER_V4_CHECKSUM]).prop_map(octets),
+        noise in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        padding in prop_oneof![3 => Just(0_usize), 1 => 0_usize..9],
+    ) {
+        let like = PlainV4::like(&found(&VecBuf::from_octets(&self::octets(golden::OUTER_V4)))).unwrap();
+        octets.resize(octets.len() + padding, 0);
+        for (at, to) in noise {
+            let at = at.index(octets.len());
+            octets[at] = to;
+        }
+        let (mut plain, mut careful) = (VecBuf::from_octets(&octets), VecBuf::from_octets(&octets));
+        if let Ok(Arrival::Vxlan(outer)) = classify(plain.head(), plain.packet_octets(), &underlay()) {
+            for packet in [&mut plain, &mut careful] {
+                packet.meta_mut().l4_offset = outer.udp_offset;
+            }
+            if like.pop(&mut plain) {
+                let source = "192.0.2.1".parse().unwrap();
+                let popped = pop(&mut careful, &outer, &VxlanReceive::default());
+                prop_assert_eq!(popped, Ok(Popped { vni: Vni::from_low_bits(VNI), source }));
+                prop_assert_eq!(format!("{:?}", plain.meta()), format!("{:?}", careful.meta()));
+            }
+            prop_assert_eq!(plain.octets(), careful.octets());
+        }
+    }
+}
+
+/// The plain way is taken at all.
+#[test]
+fn a_usual_packet_takes_the_plain_way() {
+    let mut packet = VecBuf::from_octets(&octets(golden::OUTER_V4));
+    let like = PlainV4::like(&found(&packet)).unwrap();
+    assert!(!like.pop(&mut packet), "nobody has said where the UDP header is");
+    packet.meta_mut().l4_offset = 34;
+    assert!(like.pop(&mut packet));
+    assert_eq!(packet.octets(), octets(golden::INNER_V4));
+    assert!(PlainV4::like(&found(&VecBuf::from_octets(&octets(golden::OUTER_V6)))).is_none());
 }
