@@ -132,6 +132,18 @@ fn changes_lose_nothing_on_what_they_do_not_touch() {
             assert!((said.err + &said.out).contains(why), "round {round}: the message does not say {why:?}");
             assert_eq!((names("ports"), names("networks")), before);
         }
+        // The device goes to a port with another name, and back with another MTU.
+        let renamed = whole.replace("name = \"up0\"", "name = \"up1\"");
+        apply(&weir, "give the uplink's device to another port", &renamed);
+        assert!(names("ports").contains(&"up1".to_owned()) && !names("ports").contains(&"up0".to_owned()));
+        assert_eq!(weir.find("tunnels", "remote", "198.51.100.2")["uplink"], "up1");
+        flows(&weir);
+        apply(&weir, "give it back, with another MTU", &whole.replace("mtu = 1600", "mtu = 1700"));
+        let link = remote.ip("link show up0");
+        assert!(link.contains("mtu 1700"), "the kernel's side of the tap has the new MTU: {link}");
+        apply(&weir, "and again as it was", &whole);
+        flows(&weir);
+
         // A dry run changes nothing.
         let dry = weir.try_apply(&base, &["--dry-run"]);
         assert!(dry.status.success(), "{}", dry.err);

@@ -97,6 +97,10 @@ impl From<ControlError> for ApiError {
             | ControlError::Limit(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "correct what the message names; nothing was changed")
             }
+            ControlError::Lost { .. } => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "correct what the message names, then apply a file with all ports again",
+            ),
             ControlError::Eal(_) | ControlError::Dpdk { .. } | ControlError::Launch(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "weir's log says more")
             }

@@ -52,7 +52,7 @@ impl Controller {
         // is closed before it is opened again, last of all and with a way back.
         let mut ids = self.ids.clone();
         let fresh = ids.assign(&new)?;
-        let replaced: BTreeSet<Name> = added.intersection(&gone).cloned().collect();
+        let replaced = closed_first(&self.config, &new, &added, &gone);
         let mut opened = self.open_all(&new, &ids, &(&added - &replaced))?;
         self.build_with(&new, &mut ids.clone(), &opened)?;
         opened.extend(self.replace(&new, &ids, &replaced)?);
@@ -87,8 +87,8 @@ impl Controller {
         })
     }
 
-    /// Closes the ports `names` and opens them as `new` has them. When one does not open, all are opened again as they
-    /// were: their traffic has paused, nothing else has changed.
+    /// Closes those of the ports `names` that there are, and opens those that `new` has. When one does not open, all are
+    /// opened again as they were: their traffic has paused, nothing else has changed.
     fn replace(
         &mut self,
         new: &Config,
@@ -104,12 +104,31 @@ impl Controller {
         match self.open_all(new, ids, names) {
             Ok(opened) => Ok(opened),
             Err(error) => {
-                let again = self.open_all(&self.config, &self.ids, names)?;
-                let again = into_service(again, &mut self.crew, &self.entries)?;
-                self.ports.extend(again);
-                Err(error)
+                let was: Vec<Name> =
+                    names.iter().filter(|name| self.config.ports.contains_key(*name)).cloned().collect();
+                let mut lost = Vec::new();
+                for name in was {
+                    if let Err(again) = self.open_again(&name) {
+                        tracing::error!(port = %name, error = %again, "the port did not open again as it was");
+                        // The next file that names it opens it as a new one.
+                        self.config.ports.remove(&name);
+                        lost.push(name);
+                    }
+                }
+                if lost.is_empty() {
+                    Err(error)
+                } else {
+                    Err(ControlError::Lost { error: Box::new(error), ports: lost })
+                }
             }
         }
+    }
+
+    /// Opens a port as the configuration in force has it, and puts it into service.
+    fn open_again(&mut self, name: &Name) -> Result<(), ControlError> {
+        let again = self.open_all(&self.config, &self.ids, &BTreeSet::from([name.clone()]))?;
+        self.ports.extend(into_service(again, &mut self.crew, &self.entries)?);
+        Ok(())
     }
 
     fn close(&mut self, closing: Vec<(Name, ports::OpenPort)>) {
@@ -178,6 +197,19 @@ impl Controller {
             self.neighbours.set(id, overlay::fib::neighbour::Neighbour::Unresolved);
         }
     }
+}
+
+/// The ports that must be closed before others, or they themselves, are opened: those that are replaced, those whose device
+/// goes to another port, and the ports that take such a device.
+fn closed_first(old: &Config, new: &Config, added: &BTreeSet<Name>, gone: &BTreeSet<Name>) -> BTreeSet<Name> {
+    let device = |config: &Config, name: &Name| config.ports.get(name).map(|port| port.settings.device.clone());
+    let mut first: BTreeSet<Name> = added.intersection(gone).cloned().collect();
+    for giver in gone {
+        for taker in added.iter().filter(|taker| device(new, taker) == device(old, giver)) {
+            first.extend([giver.clone(), taker.clone()]);
+        }
+    }
+    first
 }
 
 /// The ports that must be opened, and those that must be closed; a replaced one is both.

@@ -69,6 +69,8 @@ pub(super) struct Parts {
 pub struct Ended {
     /// The workers' last reports.
     pub reports: Vec<WorkerReport>,
+    /// Workers that ended without one: what they counted is not in the sums.
+    pub missing_reports: usize,
     /// Packets that did not come back to the pool; zero unless something leaks.
     pub missing_mbufs: u32,
 }
@@ -181,7 +183,9 @@ impl Controller {
     /// When EAL does not end.
     pub fn stop(self) -> Result<Ended, ControlError> {
         let Self { ports, mut crew, published, pool, eal, .. } = self;
+        let workers = crew.hands.len();
         let reports = crew.stop();
+        let missing_reports = workers - reports.len();
         for (name, open) in ports {
             let queues = crew.release(open.id);
             if let Err(error) = open.port.close(queues.rx, queues.tx) {
@@ -195,6 +199,6 @@ impl Controller {
         }
         drop(pool);
         eal.cleanup().map_err(ControlError::dpdk("ending EAL"))?;
-        Ok(Ended { reports, missing_mbufs })
+        Ok(Ended { reports, missing_reports, missing_mbufs })
     }
 }

@@ -67,6 +67,15 @@ impl Quiesce for EpochQuiesce {
     }
 }
 
+/// A start that fails after workers were launched leaves none behind.
+impl Drop for Crew {
+    fn drop(&mut self) {
+        if self.hands.iter().any(|hand| hand.task.is_some()) {
+            drop(self.stop());
+        }
+    }
+}
+
 impl Crew {
     pub(super) fn new(epochs: Arc<Epochs>) -> Self {
         Self { hands: Vec::new(), epochs, returned: HashMap::new() }
@@ -191,6 +200,9 @@ impl Crew {
             }
         }
         self.collect();
+        for hand in self.hands.iter().filter(|hand| hand.spare.is_none()) {
+            tracing::error!(cpu = hand.cpu, "a worker ended without its last report: what it counted is lost");
+        }
         self.hands.iter_mut().filter_map(|hand| hand.spare.take()).map(|report| *report).collect()
     }
 }

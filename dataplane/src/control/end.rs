@@ -38,12 +38,19 @@ pub fn last_words(ended: &Ended) -> (String, bool) {
         let _ = write!(text, " ({})", named.join(", "));
     }
     let between = totals.handed_over.abs_diff(totals.taken_over);
-    let closed = imbalance == 0 && between == 0 && ended.missing_mbufs == 0;
+    let closed = imbalance == 0 && between == 0 && ended.missing_mbufs == 0 && ended.missing_reports == 0;
     if imbalance != 0 {
         let _ = write!(text, "; imbalance {imbalance}");
     }
     if between != 0 {
         let _ = write!(text, "; {between} packets were lost between workers");
+    }
+    if ended.missing_reports != 0 {
+        let _ = write!(
+            text,
+            "; the last reports of {} workers are missing, and with them what they counted",
+            ended.missing_reports
+        );
     }
     match ended.missing_mbufs {
         0 => text.push_str("; all packet buffers are back"),

@@ -2,6 +2,7 @@
 
 use super::build::BuildError;
 use super::ids::LimitExceeded;
+use crate::config::model::Name;
 use crate::config::{ConfigErrors, FieldChange};
 use crate::dpdk::DpdkError;
 use crate::dpdk::eal::EalError;
@@ -43,6 +44,17 @@ pub enum ControlError {
     /// Settings that are read at start only differ.
     #[error("these settings are read at start only; restart weir to change them:{}", list(.0))]
     Restart(Vec<FieldChange>),
+    /// A change failed, and so did the way back.
+    #[error(
+        "{error}; and these ports did not open again as they were: {}. They stay closed until a file that names them is applied",
+        ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    Lost {
+        /// Why the change failed.
+        error: Box<Self>,
+        /// What is gone.
+        ports: Vec<Name>,
+    },
     /// A worker does not come round.
     #[error(
         "worker {worker} on CPU {cpu} has not passed a round for {seconds} s: it may be stopped in a debugger or starved of its CPU"

@@ -177,6 +177,8 @@ struct Frames {
     waiting: u32,
     /// What did not fit a frame: at most one burst per stage ends here, so the reserved capacity is never outgrown.
     overflow: Vec<(u8, Mbuf)>,
+    /// Empty but while the overflow is gone through.
+    spilled: Vec<(u8, Mbuf)>,
 }
 
 /// Where an owning stage emits packets.
@@ -225,14 +227,14 @@ impl<C> Graph<C> {
         let rows =
             specs.iter().enumerate().map(|(index, spec)| if spec.name == TX { Row::TX } else { Row::stage(index) });
         let pending = specs.iter().map(|_| Box::new(Burst::new())).collect();
-        let overflow = Vec::with_capacity(32 * BURST_MAX);
+        let [overflow, spilled] = [(); 2].map(|()| Vec::with_capacity(32 * BURST_MAX));
         if specs.iter().rposition(|spec| spec.name == TX).is_some_and(|index| index + 1 != specs.len()) {
             return Err(GraphError::TxNotLast);
         }
         Ok(Self {
             specs,
             targets: targets.into(),
-            frames: Frames { pending, waiting: 0, overflow },
+            frames: Frames { pending, waiting: 0, overflow, spilled },
             work: Box::new(Burst::new()),
             edges: Edges([0; BURST_MAX]),
             rows: rows.collect(),
@@ -358,19 +360,22 @@ impl Frames {
         }
     }
 
-    /// Moves packets from the overflow into frames that have room again.
+    /// Moves packets from the overflow into frames that have room again, in order, in one pass.
     #[cold]
     fn refill(&mut self) {
-        let mut kept = 0;
-        while kept < self.overflow.len() {
-            let Some(stage) = self.overflow.get(kept).map(|entry| entry.0) else { return };
-            let has_room = self.pending.get(usize::from(stage)).is_some_and(|frame| frame.len() < BURST_MAX);
-            if has_room {
-                let (_, packet) = self.overflow.remove(kept);
-                self.place(stage, packet);
-            } else {
-                self.waiting |= 1 << stage;
-                kept += 1;
+        core::mem::swap(&mut self.overflow, &mut self.spilled);
+        // Bit `s`: a packet for stage `s` has stayed; those behind it must not overtake.
+        let mut full = 0_u32;
+        for (stage, packet) in self.spilled.drain(..) {
+            let bit = 1 << stage;
+            self.waiting |= bit;
+            let refused = match self.pending.get_mut(usize::from(stage)) {
+                Some(pending) if full & bit == 0 => pending.push(packet).err(),
+                _ => Some(packet),
+            };
+            if let Some(packet) = refused {
+                full |= bit;
+                self.overflow.push((stage, packet));
             }
         }
     }

@@ -86,8 +86,13 @@ fn careful(
         return Err(DropReason::NoNetwork);
     }
     let Some(header) = packet.head().first_chunk::<14>() else { return Err(DropReason::VlanTruncated) };
+    let ethertype = u16::from_be_bytes([header[12], header[13]]);
+    if ethertype == vlan::TPID || ethertype == vlan::TPID_SERVICE {
+        // Networks carry untagged frames, and RFC 7348 § 6.1 wants no tag inside a tunnel.
+        return Err(DropReason::VlanUnknown);
+    }
     let suppress = tables.network(network).is_some_and(|entry| entry.suppress);
-    let resolution = suppress && is_resolution(header, u16::from_be_bytes([header[12], header[13]]));
+    let resolution = suppress && is_resolution(header, ethertype);
     let keys = MacTable::keys_of(network, header);
     let meta = packet.meta_mut();
     meta.vlan = vid;

@@ -212,11 +212,15 @@ impl Cx {
     }
 
     /// Tells the control thread that a next hop of ours said where it is: when that is news, or once a second. What other
-    /// stations say of themselves is none of our business.
-    pub fn heard(&mut self, port: PortId, address: IpAddr, mac: MacAddr) {
+    /// stations say of themselves is none of our business. What does not override is heard only where nothing else is known.
+    pub fn heard(&mut self, port: PortId, address: IpAddr, mac: MacAddr, overrides: bool) {
         let Some(id) = self.tables.next_hops.get(&(port, address)).copied() else { return };
         let stamp = self.now.secs.wrapping_add(1);
-        let news = self.tables.neighbours.get(id) != Neighbour::Resolved(mac);
+        let news = match self.tables.neighbours.get(id) {
+            Neighbour::Resolved(known) if known == mac => false,
+            Neighbour::Resolved(_) if !overrides => return,
+            _ => true,
+        };
         if let Some(last) = self.heard.get_mut(id.index())
             && (news || *last != stamp)
         {

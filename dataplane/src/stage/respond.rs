@@ -38,7 +38,7 @@ fn respond(cx: &mut Cx, packet: &mut Mbuf) -> Result<u8, DropReason> {
     let ingress = packet.meta().ingress;
     if let Some(discovery) = Discovery::of(packet)? {
         if let Some((address, mac)) = discovery.claim {
-            cx.heard(ingress, address, mac);
+            cx.heard(ingress, address, mac, discovery.overrides);
         }
         let Some(target) = discovery.asks else { return Ok(to_host_or_end(cx, packet)) };
         let Some(port) = cx.tables.port(ingress) else { return Err(DropReason::PortDown) };

@@ -18,6 +18,9 @@ pub struct Discovery {
     /// probe, which asks before the asker has an address (RFC 5227 § 2.1.1, RFC 4862 § 5.4.2), and where an ND message
     /// carries no link-layer address.
     pub claim: Option<(IpAddr, MacAddr)>,
+    /// Whether the claim holds against what was known before: always, but for an advertisement without the override flag
+    /// (RFC 4861 § 7.2.5).
+    pub overrides: bool,
     /// The address asked for; `None` in an answer.
     pub asks: Option<IpAddr>,
     /// The asker's address; `None` in a probe and in an answer.
@@ -63,6 +66,7 @@ impl Discovery {
         let sender = Some(IpAddr::V4(message.sender_ip())).filter(|sender| !sender.is_unspecified());
         Some(Self {
             claim: sender.map(|sender| (sender, message.sender_mac())),
+            overrides: true,
             asks,
             asker: sender.filter(|_| asks.is_some()),
             sender_mac: message.sender_mac(),
@@ -101,14 +105,16 @@ impl Discovery {
                 let link_layer = options.source_link_layer();
                 Some(Self {
                     claim: source.zip(link_layer),
+                    overrides: true,
                     asks: Some(IpAddr::V6(target)),
                     asker: source,
                     sender_mac: link_layer.unwrap_or(sender_mac),
                     unicast,
                 })
             }
-            NdMessage::NeighbourAdvertisement { target, options, .. } => Some(Self {
+            NdMessage::NeighbourAdvertisement { target, options, overrides, .. } => Some(Self {
                 claim: options.target_link_layer().map(|mac| (IpAddr::V6(target), mac)),
+                overrides,
                 asks: None,
                 asker: None,
                 sender_mac,

@@ -114,6 +114,7 @@ fn what_a_packet_says_is_understood() {
     assert!(discovery(NS_PROBE).is_probe());
     let said = discovery(NA);
     assert_eq!((said.claim, said.asks, said.is_probe()), (Some((ip("fd00::2"), OWNER)), None, false));
+    assert!(said.overrides && discovery(ARP_REPLY).overrides && discovery(NS).overrides);
     assert_eq!(Discovery::of(&packet(ECHO_V4)), Ok(None));
     assert_eq!(Discovery::of(&packet(ECHO_V6)), Ok(None));
     let mut other = octets(ARP_REQUEST);

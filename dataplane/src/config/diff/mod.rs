@@ -408,7 +408,10 @@ fn hands_over_device(old: &Config, new: &Config, name: &Name) -> bool {
 impl PortSettings {
     /// Whether going from one to the other means to close the device and open another.
     pub fn device_differs(&self, other: &Self) -> bool {
-        let opened = |p: &Self| (p.device.clone(), p.role.name(), p.mac, p.rx_queues, p.tx_queues);
+        let opened = |p: &Self| {
+            let queues = (p.rx_queues, p.tx_queues, p.queue_workers.clone());
+            (p.device.clone(), p.role.name(), p.mac, p.mtu, queues)
+        };
         opened(self) != opened(other) || self.fault != other.fault
     }
 }
