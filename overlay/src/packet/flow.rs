@@ -10,7 +10,7 @@ use crate::wire::{ipv4, ipv6, protocol};
 /// - addresses and flow label, for IPv6 with extension headers (RFC 6438 § 3);
 /// - MAC addresses and EtherType, for all else, and where the headers are cut short;
 ///
-/// by widening multiplication, folded ([`fold`]): any part of it can index a table. Never 0, which is "not computed" in
+/// by widening multiplication, folded: any part of it can index a table. Never 0, which is "not computed" in
 /// [`Meta`](super::Meta). `ethertype` and `l3_offset` come from [`layout::ethernet`](super::layout::ethernet); nothing
 /// else is checked. The direction counts: a reply hashes differently.
 #[inline]

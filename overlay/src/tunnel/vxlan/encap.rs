@@ -109,7 +109,7 @@ impl VxlanEncap {
         }
     }
 
-    /// Octets that [`VxlanEncap::push`] puts before the frame: 50 or 70.
+    /// Octets that [`VxlanPush::push`] puts before the frame: 50 or 70.
     #[inline]
     pub const fn overhead_octets(&self) -> usize {
         if self.ipv6 { OVERHEAD_V6_OCTETS } else { OVERHEAD_V4_OCTETS }
