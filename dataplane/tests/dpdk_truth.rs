@@ -4,7 +4,7 @@
 //! Times are compared within one process, as medians of alternating windows: what else runs on the machine hits both.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, where a failed expectation is a failed test")]
-#![allow(clippy::cast_precision_loss, reason = "counts of a test are far below 2^52")]
+#![allow(clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "counts of a test are far below 2^52")]
 
 mod dpdk_common;
 
