@@ -31,7 +31,7 @@ peers: ## only the tests against real peers; asks for sudo when not root
 	@scripts/peers.sh --sudo
 
 lint: ## formatting, clippy, rustdoc, shell scripts, licences: warnings are errors
-	@scripts/setup.sh build
+	@scripts/setup.sh lint
 	@scripts/lint.sh
 
 fmt: ## format the Rust code

@@ -15,11 +15,11 @@ run cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 printf '== cargo doc, warnings are errors\n'
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace --quiet
 
-for script in scripts/*.sh .ci/run; do
+for script in scripts/*.sh bench/peers/*.sh .ci/run; do
     bash -n "$script"
 done
 if command -v shellcheck >/dev/null; then
-    run shellcheck scripts/*.sh .ci/run
+    run shellcheck scripts/*.sh bench/peers/*.sh .ci/run
 else
     echo "lint: shellcheck is not installed: the scripts' syntax was checked, their style was not (apt-get install shellcheck)"
 fi

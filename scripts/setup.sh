@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs the system packages that are missing; does nothing, in milliseconds, when none is.
 #
-# usage: scripts/setup.sh [build|test|bench]
+# usage: scripts/setup.sh [build|lint|test|bench]
 #
 #   build   what compiling and `weir demo` need (default)
+#   lint    build, and shellcheck
 #   test    build, and the peers and judges of `make test`
 #   bench   test, and Open vSwitch with DPDK, the competitor in `make bench`
 #
@@ -14,6 +15,7 @@ set -euo pipefail
 build_packages=(libdpdk-dev pkg-config libclang-dev gcc libc6-dev)
 test_packages=(dpdk-dev tshark iperf3 iproute2 ethtool python3-scapy iputils-ping tcpdump jq util-linux)
 bench_packages=(openvswitch-switch-dpdk)
+lint_packages=(shellcheck)
 
 fail() {
     printf 'setup: %s\n' "$*" >&2
@@ -23,9 +25,10 @@ fail() {
 purpose=${1:-build}
 case $purpose in
 build) wanted=("${build_packages[@]}") ;;
+lint) wanted=("${build_packages[@]}" "${lint_packages[@]}") ;;
 test) wanted=("${build_packages[@]}" "${test_packages[@]}") ;;
 bench) wanted=("${build_packages[@]}" "${test_packages[@]}" "${bench_packages[@]}") ;;
-*) fail "unknown purpose '$purpose': use build, test or bench" ;;
+*) fail "unknown purpose '$purpose': use build, lint, test or bench" ;;
 esac
 
 command -v cargo >/dev/null || fail "cargo is not installed: get Rust from https://rustup.rs, then run this again"
