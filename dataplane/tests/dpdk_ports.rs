@@ -351,6 +351,47 @@ fn a_tap_lives_in_another_namespace_and_carries_jumbo_frames() {
 }
 
 #[test]
+fn a_tap_refuses_a_frame_longer_than_its_mtu_instead_of_cutting_it() {
+    let _hold = eal();
+    let pool = pool_of("tap-long", 1023, 2048);
+    let namespace = Netns::new("weir-long");
+    let netns = namespace.0.clone();
+    let (port, mut rx, tx) = open(&format!("tap:wl0@{netns},mac=02:00:00:00:78:01"), &params(&pool));
+    // By hand the kernel's side is given frames that the port has no room for.
+    run(&format!(
+        "ip -n {netns} link set wl0 mtu 9000 && ip -n {netns} addr add 192.0.2.1/24 dev wl0 && \
+         ip -n {netns} neigh add 192.0.2.2 lladdr 02:00:00:00:78:02 dev wl0"
+    ));
+    wait_until("the link comes up", || port.link_up());
+    let send = |size: u32| {
+        run(&format!("ip netns exec {netns} ping -c 1 -W 0.1 -s {size} -M do 192.0.2.2 || true"));
+    };
+    let mut lengths = Vec::new();
+    let mut burst = Burst::new();
+    let mut receive = |until: &dyn Fn(&[usize]) -> bool| {
+        wait_until("the tap is read", || {
+            rx[0].rx(&mut burst, 32);
+            burst.drain_each(|_, mbuf| {
+                // Pings only: the kernel also sends router solicitations.
+                if mbuf.head().get(12..14) == Some(&[8, 0]) {
+                    lengths.push(mbuf.head().len());
+                }
+                mbuf.free();
+            });
+            until(&lengths)
+        });
+    };
+    send(8900);
+    receive(&|_| port.link_stats().rx_errors == 1);
+    send(56);
+    receive(&|lengths| !lengths.is_empty());
+    assert_eq!(lengths, [98], "the long frame is an error of the port, whole or not at all");
+    assert_eq!(port.link_stats().rx_errors, 1);
+    port.close(rx, tx).unwrap();
+    assert_eq!(pool.in_use(), 0);
+}
+
+#[test]
 fn a_packet_socket_carries_jumbo_frames_over_a_veth_pair() {
     let _hold = eal();
     let pool = pool("afp");

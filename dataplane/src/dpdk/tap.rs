@@ -58,6 +58,7 @@ struct Counters {
     rx_packets: AtomicU64,
     rx_octets: AtomicU64,
     rx_no_mbuf: AtomicU64,
+    rx_too_long: AtomicU64,
     tx_packets: AtomicU64,
     tx_octets: AtomicU64,
     tx_errors: AtomicU64,
@@ -100,9 +101,9 @@ impl Tap {
         }
         let room = u32::from(pool.data_room_octets()).max(1);
         let segments = (u32::from(config.mtu) + HEADER_OCTETS).div_ceil(room).cast_signed();
-        if segments.unsigned_abs() as usize > BURST_MAX {
+        if segments.unsigned_abs() as usize >= BURST_MAX {
             let why = format!(
-                "an MTU of {} octets needs {segments} mbufs of {room} octets, at most {BURST_MAX} are chained",
+                "an MTU of {} octets needs {segments} mbufs of {room} octets, fewer than {BURST_MAX} are chained",
                 config.mtu
             );
             return Err(DpdkError::refused(&object, why));
@@ -181,6 +182,7 @@ impl Tap {
             stats.rx_packets += queue.rx_packets.load(Ordering::Relaxed);
             stats.rx_octets += queue.rx_octets.load(Ordering::Relaxed);
             stats.rx_no_mbuf += queue.rx_no_mbuf.load(Ordering::Relaxed);
+            stats.rx_errors += queue.rx_too_long.load(Ordering::Relaxed);
             stats.tx_packets += queue.tx_packets.load(Ordering::Relaxed);
             stats.tx_octets += queue.tx_octets.load(Ordering::Relaxed);
             stats.tx_errors += queue.tx_errors.load(Ordering::Relaxed);
@@ -293,10 +295,22 @@ impl TapRx {
             for (vector, mbuf) in vectors.iter_mut().zip(self.spare.as_mut_slice()) {
                 *vector = mbuf.tailroom_vector();
             }
-            // SAFETY: the first `segments` vectors are the free room of fresh mbufs that `self.spare` owns.
-            let length = unsafe { libc::readv(self.file.as_raw_fd(), vectors.as_ptr(), self.segments) };
+            // The kernel cuts what does not fit: one octet more than the room tells.
+            let mut guard = [0_u8; 1];
+            if let Some(vector) = vectors.get_mut(self.segments.unsigned_abs() as usize) {
+                *vector = libc::iovec { iov_base: guard.as_mut_ptr().cast(), iov_len: guard.len() };
+            }
+            let room: usize = self.spare.as_mut_slice().iter_mut().map(|mbuf| mbuf.tailroom_vector().iov_len).sum();
+            // SAFETY: the first `segments` vectors are the free room of fresh mbufs that `self.spare` owns, and the one behind
+            // them, which there is since `segments` is below BURST_MAX, is `guard`.
+            let length = unsafe { libc::readv(self.file.as_raw_fd(), vectors.as_ptr(), self.segments + 1) };
             // Nothing there, or the interface is down.
             let Ok(length) = usize::try_from(length) else { break };
+            if length > room {
+                // As a NIC does with a frame above its MTU: an error of the port, not a packet.
+                add(&self.counters.rx_too_long, 1);
+                continue;
+            }
             octets += length as u64;
             let Some(frame) = take_frame(&mut self.spare, length) else { break };
             if let Err(frame) = burst.push(frame) {
