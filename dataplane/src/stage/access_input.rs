@@ -1,76 +1,78 @@
 //! From a container port to its network: the Ethernet header is checked, an 802.1Q tag removed, the network found.
 //!
 //! A bridge forwards what it does not understand: nothing beyond the Ethernet header is parsed here.
-//! Reads: head. Writes: `meta.network`, `meta.place`, `meta.pair`, `meta.vlan`.
+//! Reads: head. Writes: `meta.network`, `meta.pair`, `meta.vlan`; what the [`shortcut`] does.
 
-use overlay::fib::mac::{MacDestination, MacTable};
-use overlay::fib::pair::RecentPairs;
+use overlay::fib::mac::MacDestination;
+use overlay::fib::pair::PairReader;
 use overlay::num::NetworkId;
 use overlay::packet::PacketBuf;
 use overlay::reason::DropReason;
 
-use super::{Cx, bridge, vlan};
+use super::shortcut::{BRIDGE, Sum};
+use super::{Cx, shortcut, vlan};
 use crate::dpdk::Mbuf;
 use crate::graph::{Edges, Process, RowKind, Spec};
 use crate::tables::{PortEntry, Tables};
 
-const BRIDGE: u8 = 1;
-const SUPPRESS: u8 = 2;
+const SUPPRESS: u8 = 4;
 
 pub(super) const SPEC: Spec<Cx> = Spec {
     name: "access-input",
     help: "finds the network of a container's frame",
     kind: RowKind::Task,
-    edges: &["drop", "bridge", "suppress"],
+    edges: &["drop", "tx", "vxlan-encap", "bridge", "suppress"],
     process: Process::Each(process),
 };
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     // A burst here comes from one receive queue, so all packets share the ingress port.
     let Some(ingress) = packets.first().map(|packet| packet.meta().ingress) else { return };
-    let (tables, pairs) = (&*cx.tables, &cx.pairs);
+    cx.pairs.begin(&cx.tables.macs, cx.now.secs);
+    let (tables, pairs) = (&*cx.tables, cx.pairs.reader());
     let Some(port) = tables.port(ingress) else { return };
     let network = port.network;
-    let place = MacDestination::port(ingress, 0);
-    let untagged = network.is_some();
-    // Requests that may be answered here go to a group address: its bit, or none.
-    let group = u8::from(tables.network(network).is_some_and(|network| network.suppress));
-    let mut octets = 0;
+    let context = pairs.context(network, MacDestination::port(ingress, 0));
+    // Requests that may be answered here go to a group address, and no source is one: these bits, little endian.
+    let suppress = tables.network(network).is_some_and(|network| network.suppress);
+    let groups = if network.is_some() { 1 << 48 | u64::from(suppress) } else { u64::MAX };
+    // What the bridge counts, or nobody.
+    let mut others = Sum::default();
+    let mut all = Sum { packets: packets.len() as u64, octets: 0 };
     for (packet, edge) in edges.of(packets) {
-        octets += packet.packet_octets() as u64;
-        let Some(header) = packet.head().first_chunk::<14>() else {
-            edge.drop(packet.meta_mut(), DropReason::EthernetTruncated);
-            continue;
-        };
-        if header[6] & 1 != 0 {
-            edge.drop(packet.meta_mut(), DropReason::SourceMacMulticast);
-            continue;
+        let octets = packet.packet_octets();
+        all.octets += octets as u64;
+        if let Some(header) = packet.head().first_chunk::<14>().copied() {
+            let addresses = header.first_chunk().map_or(0, |octets| u64::from_le_bytes(*octets));
+            let [.., high, low] = header;
+            let tag = [vlan::TPID, vlan::TPID_SERVICE].map(u16::to_be_bytes).contains(&[high, low]);
+            if addresses & groups == 0 && !tag {
+                let next = shortcut::take(pairs, packet, header, network, context);
+                if next == BRIDGE {
+                    others.add(octets);
+                }
+                edge.take(next);
+                continue;
+            }
         }
-        let [.., high, low] = *header;
-        let ethertype = u16::from_be_bytes([high, low]);
-        if untagged && header[0] & group == 0 && ethertype != vlan::TPID && ethertype != vlan::TPID_SERVICE {
-            let keys = MacTable::keys_of(network, header);
-            bridge::prepare(pairs, packet.meta_mut(), network, place, keys);
-            edge.take(BRIDGE);
-            continue;
-        }
-        match careful(tables, pairs, port, packet, ethertype) {
+        others.add(octets);
+        match careful(tables, pairs, port, packet) {
             Ok(next) => edge.take(next),
             Err(reason) => edge.drop(packet.meta_mut(), reason),
         }
     }
-    cx.counters.rx_octets(ingress, octets);
+    all.count(others, network, &mut cx.counters.networks);
+    cx.counters.rx_octets(ingress, all.octets);
 }
 
-/// A frame with a tag, or one on a port that has only tagged networks, or one that may have to be answered.
+/// A frame with a tag, or one on a port that has only tagged networks, or one that may have to be answered or dropped.
 #[inline(never)]
-fn careful(
-    tables: &Tables,
-    pairs: &RecentPairs,
-    port: &PortEntry,
-    packet: &mut Mbuf,
-    ethertype: u16,
-) -> Result<u8, DropReason> {
+fn careful(tables: &Tables, pairs: PairReader<'_>, port: &PortEntry, packet: &mut Mbuf) -> Result<u8, DropReason> {
+    let Some(header) = packet.head().first_chunk::<14>() else { return Err(DropReason::EthernetTruncated) };
+    if header[6] & 1 != 0 {
+        return Err(DropReason::SourceMacMulticast);
+    }
+    let ethertype = u16::from_be_bytes([header[12], header[13]]);
     let (network, vid) = if ethertype == vlan::TPID {
         match vlan::pop(packet)? {
             // IEEE 802.1Q § 6.9: VID 0 says nothing of the VLAN, only of the priority.
@@ -93,10 +95,12 @@ fn careful(
     }
     let suppress = tables.network(network).is_some_and(|entry| entry.suppress);
     let resolution = suppress && is_resolution(header, ethertype);
-    let keys = MacTable::keys_of(network, header);
+    let ingress = packet.meta().ingress;
+    let pair = pairs.ask(header, pairs.context(network, MacDestination::port(ingress, vid)));
     let meta = packet.meta_mut();
     meta.vlan = vid;
-    bridge::prepare(pairs, meta, network, MacDestination::port(meta.ingress, vid), keys);
+    meta.network = network;
+    meta.pair = pair;
     Ok(if resolution { SUPPRESS } else { BRIDGE })
 }
 

@@ -1,24 +1,22 @@
 //! The bridge of every network: learns where source addresses are, and finds where destinations are.
 //!
-//! Most packets belong to a pair of stations that was bridged a moment ago: their way is in the worker's own
-//! [`RecentPairs`]. The others ask the MAC table, in two passes, as for every large table:
-//! all keys first, with their buckets prefetched, then all look-ups.
-//! Reads: MAC addresses, `meta.network`, `meta.place`, `meta.pair`. Writes: `meta.egress`, `meta.tunnel`. IEEE 802.1Q § 8.6, § 8.7.
+//! Packets of a pair of stations that was bridged a moment ago do not come here: they take the [`shortcut`](super::shortcut).
+//! The others ask the MAC table, in two passes, as for every large table: all keys first, with their buckets prefetched,
+//! then all look-ups.
+//! Reads: MAC addresses, `meta.network`, `meta.pair`. Writes: `meta.egress`, `meta.tunnel`. IEEE 802.1Q § 8.6, § 8.7.
 
 use overlay::fib::mac::{MacDestination, MacKey, MacTable, MacTarget};
-use overlay::fib::pair::RecentPairs;
 use overlay::num::{NetworkId, PortId, TunnelId};
 use overlay::packet::{Flags, Meta, PacketBuf};
 use overlay::reason::DropReason;
 
 use super::Cx;
+use super::shortcut::{ENCAP, Known, TX};
 use super::vlan::push as tag;
 use crate::dpdk::{BURST_MAX, Mbuf};
 use crate::graph::{Edges, Process, RowKind, Spec};
 use crate::tables::{NetworkCounters, Role, Tables};
 
-const TX: u8 = 1;
-const ENCAP: u8 = 2;
 const FLOOD: u8 = 3;
 
 pub(super) const SPEC: Spec<Cx> = Spec {
@@ -31,46 +29,12 @@ pub(super) const SPEC: Spec<Cx> = Spec {
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     cx.pairs.begin(&cx.tables.macs, cx.now.secs);
-    let pairs = &cx.pairs;
-    // Bit `i`: packet `i` belongs to no pair that is known.
-    let mut others = 0_u64;
-    let mut counted = Run::default();
-    for (index, (packet, edge)) in edges.of(packets).enumerate() {
-        let octets = packet.packet_octets();
-        let meta = packet.meta();
-        let keys = keys(packet, meta.network);
-        if meta.network != counted.network {
-            counted.restart(meta.network, index, &mut cx.counters.networks);
-        }
-        counted.octets += octets as u64;
-        match pairs.find(meta.pair, keys, meta.place).map(Known) {
-            Some(way) if octets <= way.max_octets() => {
-                edge.take(way.edge());
-                let meta = packet.meta_mut();
-                meta.egress = way.egress();
-                meta.tunnel = way.tunnel();
-            }
-            _ => others |= 1 << index,
-        }
+    let mut counted = Counted::default();
+    for packet in packets.iter() {
+        counted.add(packet.meta().network, packet.packet_octets(), &mut cx.counters.networks);
     }
-    counted.close(packets.len(), &mut cx.counters.networks);
-    if others != 0 {
-        look_up(cx, packets, edges, others);
-    }
-}
-
-/// What the stages before the bridge do for it: they know the network and have the header at hand.
-#[inline(always)]
-pub(super) fn prepare(
-    pairs: &RecentPairs,
-    meta: &mut Meta,
-    network: NetworkId,
-    place: MacDestination,
-    keys: [MacKey; 2],
-) {
-    meta.network = network;
-    meta.place = place.to_bits();
-    meta.pair = pairs.prefetch(keys);
+    counted.close(&mut cx.counters.networks);
+    look_up(cx, packets, edges);
 }
 
 /// The keys of the packet's destination and source.
@@ -80,30 +44,23 @@ fn keys(packet: &Mbuf, network: NetworkId) -> [MacKey; 2] {
     MacTable::keys_of(network, packet.head().first_chunk().unwrap_or(&[0; 14]))
 }
 
-/// Finds the ways of the packets whose bits are set in `others`, and learns their sources.
-#[inline(never)]
-fn look_up(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges, others: u64) {
+/// Finds the ways of the packets, and learns their sources.
+fn look_up(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     let tables = &*cx.tables;
     let now_secs = cx.now.secs;
     let mut macs = tables.macs.burst();
     let mut buckets = [[0; 2]; BURST_MAX];
-    for (index, (packet, buckets)) in packets.iter().zip(&mut buckets).enumerate() {
-        if others & 1 << index != 0 {
-            *buckets = keys(packet, packet.meta().network).map(|key| macs.prefetch(key));
-        }
+    for (packet, buckets) in packets.iter().zip(&mut buckets) {
+        *buckets = keys(packet, packet.meta().network).map(|key| macs.prefetch(key));
     }
     // Bit `i`: the source of packet `i` is not where the table says, or not in the table.
     let mut unknown = 0_u64;
     let mut way = Way::default();
     for (index, (packet, buckets)) in packets.iter_mut().zip(buckets).enumerate() {
-        if others & 1 << index == 0 {
-            continue;
-        }
         let (octets, meta) = (packet.packet_octets(), packet.meta());
         let keys = keys(packet, meta.network);
         let ([destination, source], [destination_bucket, source_bucket]) = (keys, buckets);
-        let place = meta.place;
-        let here = MacDestination::from_bits(place);
+        let here = meta.pair.place();
         let mut from = macs.find(source, source_bucket);
         let mut to = macs.find(destination, destination_bucket);
         if !macs.is_current() {
@@ -138,7 +95,7 @@ fn look_up(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges, others: u64) {
             }
         }
         if at_home && let Some(known) = way.known() {
-            cx.pairs.note(keys, place, known);
+            cx.pairs.note(&meta.pair, known);
         }
         match way.take(packet, octets) {
             Ok(edge) => edges.set(index, edge),
@@ -163,23 +120,27 @@ fn learn_late(cx: &mut Cx, packets: &[Mbuf], index: usize) {
 
 /// Packets of one network in a row, counted together.
 #[derive(Default)]
-struct Run {
+struct Counted {
     network: NetworkId,
-    first: usize,
+    packets: u64,
     octets: u64,
 }
 
-impl Run {
-    #[cold]
-    fn restart(&mut self, network: NetworkId, index: usize, counters: &mut [NetworkCounters]) {
-        self.close(index, counters);
-        *self = Self { network, first: index, octets: 0 };
+impl Counted {
+    #[inline(always)]
+    fn add(&mut self, network: NetworkId, octets: usize, counters: &mut [NetworkCounters]) {
+        if network != self.network {
+            self.close(counters);
+            *self = Self { network, packets: 0, octets: 0 };
+        }
+        self.packets += 1;
+        self.octets += octets as u64;
     }
 
     #[inline]
-    fn close(&self, end: usize, counters: &mut [NetworkCounters]) {
+    fn close(&self, counters: &mut [NetworkCounters]) {
         if let Some(counter) = counters.get_mut(self.network.index()) {
-            counter.packets += (end - self.first) as u64;
+            counter.packets += self.packets;
             counter.octets += self.octets;
         }
     }
@@ -189,11 +150,11 @@ impl Run {
 #[cold]
 pub(super) fn learn(cx: &mut Cx, meta: &Meta, key: MacKey) {
     if let Some(hit) = cx.tables.macs.lookup(key)
-        && (hit.destination.same_place(MacDestination::from_bits(meta.place)) || hit.destination.is_static())
+        && (hit.destination.same_place(meta.pair.place()) || hit.destination.is_static())
     {
         cx.tables.macs.touch(hit.slot, cx.now.secs);
     } else if cx.tables.network(meta.network).is_some_and(|network| network.learning) {
-        cx.learn(key, MacDestination::from_bits(meta.place));
+        cx.learn(key, meta.pair.place());
     }
 }
 
@@ -205,32 +166,6 @@ struct Way {
     tunnel: TunnelId,
     vlan: u16,
     max_octets: u32,
-}
-
-/// A [`Way`] as [`RecentPairs`] keeps it: egress, tunnel, longest frame (a longer one asks
-/// again), edge; 16 bits each, from the lowest.
-struct Known(u64);
-
-impl Known {
-    #[inline(always)]
-    const fn egress(&self) -> PortId {
-        PortId(self.0 as u16)
-    }
-
-    #[inline(always)]
-    const fn tunnel(&self) -> TunnelId {
-        TunnelId((self.0 >> 16) as u16)
-    }
-
-    #[inline(always)]
-    const fn max_octets(&self) -> usize {
-        (self.0 >> 32) as u16 as usize
-    }
-
-    #[inline(always)]
-    const fn edge(&self) -> u8 {
-        (self.0 >> 48) as u8
-    }
 }
 
 impl Default for Way {
@@ -246,9 +181,7 @@ impl Way {
     /// The way for all packets of the pair; `None` when they need more than to be sent there.
     fn known(&self) -> Option<u64> {
         let Self { edge, port, tunnel, vlan, max_octets, .. } = *self;
-        let max_octets = max_octets.min(u32::from(u16::MAX));
-        let [egress, tunnel, octets] = [port.0.into(), tunnel.0.into(), u64::from(max_octets)];
-        (vlan == 0).then_some(egress | tunnel << 16 | octets << 32 | u64::from(edge) << 48)
+        (vlan == 0).then(|| Known::new(edge, port, tunnel, max_octets).to_bits())
     }
 
     /// Sends the packet this way.
@@ -289,7 +222,7 @@ fn forward(tables: &Tables, packet: &Mbuf, key: MacKey, found: Option<MacDestina
     let meta = packet.meta();
     match destination.target() {
         MacTarget::Port(port, vlan) => {
-            if destination.same_place(MacDestination::from_bits(meta.place)) {
+            if destination.same_place(meta.pair.place()) {
                 return Err(DropReason::SamePort.into());
             }
             let entry = tables.port(port).filter(|entry| entry.role != Role::Vacant).ok_or(DropReason::PortDown)?;

@@ -14,6 +14,7 @@ mod host_input;
 mod park;
 mod punt;
 mod respond;
+mod shortcut;
 mod suppress;
 mod tx;
 mod uplink_input;

@@ -1,27 +1,27 @@
 //! Pop: from a tunnel to its network. RFC 7348 § 4.2, § 5.
 //!
-//! Reads: outer headers, by `meta.l4_offset`. Writes: `meta.network`, `meta.place`, `meta.pair`, `meta.tunnel`, `Flags::FROM_TUNNEL`.
+//! Reads: outer headers, by `meta.l4_offset`. Writes: `meta.network`, `meta.pair`, `meta.tunnel`, `Flags::FROM_TUNNEL`;
+//! what the [`shortcut`] does.
 
-use overlay::fib::mac::{MacDestination, MacTable};
-use overlay::fib::pair::RecentPairs;
+use overlay::fib::mac::MacDestination;
+use overlay::fib::pair::{Context, PairReader};
 use overlay::num::{NetworkId, TunnelId, Vni};
 use overlay::packet::PacketBuf;
 use overlay::packet::outer::OuterUdp;
 use overlay::reason::DropReason;
 use overlay::tunnel::vxlan::{self, PlainV4};
 
-use super::{Cx, bridge};
+use super::shortcut::{BRIDGE, Sum};
+use super::{Cx, shortcut};
 use crate::dpdk::Mbuf;
 use crate::graph::{Edges, Process, RowKind, Spec};
-use crate::tables::{Tables, TunnelCounters};
-
-const BRIDGE: u8 = 1;
+use crate::tables::{Counters, Tables};
 
 pub(super) const SPEC: Spec<Cx> = Spec {
     name: "vxlan-decap",
     help: "checks and removes VXLAN, finds the network of the VNI",
     kind: RowKind::Task,
-    edges: &["drop", "bridge"],
+    edges: &["drop", "tx", "vxlan-encap", "bridge"],
     process: Process::Each(process),
 };
 
@@ -32,38 +32,42 @@ struct Known {
     plain: Option<PlainV4>,
     network: NetworkId,
     tunnel: TunnelId,
-    packets: u64,
-    octets: u64,
+    context: Context,
+    served: Sum,
+    /// Of these, what went to the bridge.
+    others: Sum,
 }
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
-    let (tables, pairs) = (&*cx.tables, &cx.pairs);
+    cx.pairs.begin(&cx.tables.macs, cx.now.secs);
+    let (tables, pairs) = (&*cx.tables, cx.pairs.reader());
     let mut known = Known::default();
     for (packet, edge) in edges.of(packets) {
         let popped = match &known.plain {
             Some(plain) if plain.pop(packet) => Ok(()),
-            _ => pop(tables, packet, &mut known, &mut cx.counters.tunnels),
+            _ => pop(tables, pairs, packet, &mut known, &mut cx.counters),
         };
         match popped.and_then(|()| known.enter(pairs, packet)) {
-            Ok(()) => edge.take(BRIDGE),
+            Ok(next) => edge.take(next),
             Err(reason) => edge.drop(packet.meta_mut(), reason),
         }
     }
-    known.close(&mut cx.counters.tunnels);
+    known.close(&mut cx.counters);
 }
 
 /// A packet that is not like the one before it.
 #[inline(never)]
 fn pop(
     tables: &Tables,
+    pairs: PairReader<'_>,
     packet: &mut Mbuf,
     known: &mut Known,
-    counters: &mut [TunnelCounters],
+    counters: &mut Counters,
 ) -> Result<(), DropReason> {
     let outer = OuterUdp::read(packet.head(), packet.meta().l4_offset).ok_or(DropReason::VxlanTruncated)?;
     let vni = vxlan::inspect(&outer)?;
     if known.vni != vni || !outer.same_source(known.source) || !known.network.is_some() {
-        let answer = look_up(tables, vni, &outer)?;
+        let answer = look_up(tables, pairs, vni, &outer)?;
         known.close(counters);
         *known = answer;
     }
@@ -78,8 +82,9 @@ impl Default for Known {
             plain: None,
             network: NetworkId::NONE,
             tunnel: TunnelId::NONE,
-            packets: 0,
-            octets: 0,
+            context: Context::default(),
+            served: Sum::default(),
+            others: Sum::default(),
         }
     }
 }
@@ -87,36 +92,41 @@ impl Default for Known {
 impl Known {
     /// Counts a popped packet and puts it into the network.
     #[inline(always)]
-    fn enter(&mut self, pairs: &RecentPairs, packet: &mut Mbuf) -> Result<(), DropReason> {
-        let Some(header) = packet.head().first_chunk::<14>() else { return Err(DropReason::VxlanInnerTruncated) };
+    fn enter(&mut self, pairs: PairReader<'_>, packet: &mut Mbuf) -> Result<u8, DropReason> {
+        let Some(header) = packet.head().first_chunk::<14>().copied() else {
+            return Err(DropReason::VxlanInnerTruncated);
+        };
         if header[6] & 1 != 0 {
             return Err(DropReason::SourceMacMulticast);
         }
-        let keys = MacTable::keys_of(self.network, header);
-        self.packets += 1;
-        self.octets += packet.packet_octets() as u64;
-        let meta = packet.meta_mut();
-        meta.tunnel = self.tunnel;
-        bridge::prepare(pairs, meta, self.network, MacDestination::tunnel(self.tunnel), keys);
-        Ok(())
+        let octets = packet.packet_octets();
+        self.served.add(octets);
+        packet.meta_mut().tunnel = self.tunnel;
+        let next = shortcut::take(pairs, packet, header, self.network, self.context);
+        if next == BRIDGE {
+            self.others.add(octets);
+        }
+        Ok(next)
     }
 
     /// Counts what was served.
-    fn close(&self, counters: &mut [TunnelCounters]) {
-        if let Some(counters) = counters.get_mut(self.tunnel.index()) {
-            counters.rx_packets += self.packets;
-            counters.rx_octets += self.octets;
+    fn close(&self, counters: &mut Counters) {
+        if let Some(counters) = counters.tunnels.get_mut(self.tunnel.index()) {
+            counters.rx_packets += self.served.packets;
+            counters.rx_octets += self.served.octets;
         }
+        self.served.count(self.others, self.network, &mut counters.networks);
     }
 }
 
 #[inline(never)]
-fn look_up(tables: &Tables, vni: Vni, outer: &OuterUdp) -> Result<Known, DropReason> {
+fn look_up(tables: &Tables, pairs: PairReader<'_>, vni: Vni, outer: &OuterUdp) -> Result<Known, DropReason> {
     let network = tables.vnis.lookup(vni).ok_or(DropReason::VxlanVniUnknown)?;
     let tunnel = tables.vteps.lookup(outer.source()).ok_or(DropReason::VxlanVtepUnknown)?;
     if tables.network(network).is_some_and(|entry| entry.has_tunnel(tunnel)) {
         let plain = PlainV4::like(outer);
-        Ok(Known { vni, source: outer.source_words(), plain, network, tunnel, packets: 0, octets: 0 })
+        let context = pairs.context(network, MacDestination::tunnel(tunnel));
+        Ok(Known { vni, source: outer.source_words(), plain, network, tunnel, context, ..Known::default() })
     } else {
         Err(DropReason::VxlanVtepUnknown)
     }

@@ -12,27 +12,47 @@
 //! ([`RecentPairs::forget`]), and each new second, so that the table still learns once a second that a station lives.
 //! Then all answers are forgotten at once, by counting an epoch.
 
-use super::mac::{MacKey, MacTable};
-use crate::accel;
+use super::mac::{MacDestination, MacTable};
+use crate::num::NetworkId;
 
 /// Sets of two pairs; a set is one cache line. A power of two.
 const SETS: usize = 2048;
 const SHIFT: u32 = 64 - SETS.ilog2();
 
-/// Where a pair of addresses would be.
+/// What an answer holds for besides the stations: the place where the source's packets come in (high half), a network, the
+/// epoch (low quarters).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(transparent)]
-pub struct PairSlot(u32);
+pub struct Context(u64);
 
-/// One pair. All zero is no pair: epochs begin at 1.
+/// A question: the stations of a frame in their context, and where the answer would be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct Pair {
+    /// Octets 0 to 7 of the frame: the destination, and the first of the source.
+    first: u64,
+    context: Context,
+    /// Octets 8 to 11: the rest of the source.
+    rest: u32,
+    set: u32,
+}
+
+impl Pair {
+    /// Where the packet came into its network.
+    #[inline]
+    pub const fn place(&self) -> MacDestination {
+        MacDestination::from_bits((self.context.0 >> 32) as u32)
+    }
+}
+
+/// An answer. All zero is no pair: epochs begin at 1.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 struct Slot {
-    destination: u64,
-    source: u64,
-    /// Where the source's packets come in, and the epoch: [`RecentPairs::context`].
+    first: u64,
     context: u64,
     way: u64,
+    rest: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,15 +64,23 @@ const _: () = assert!(size_of::<Set>() == 64);
 /// See the module's text. What a way is, is the caller's business: 64 bits.
 #[derive(Debug)]
 pub struct RecentPairs {
-    sets: Box<[Set]>,
-    epoch: u32,
+    sets: Box<[Set; SETS]>,
+    epoch: u16,
     generation: u64,
     secs: u32,
 }
 
+/// The pairs as the packets of one burst ask for them.
+#[derive(Clone, Copy, Debug)]
+pub struct PairReader<'a> {
+    sets: &'a [Set; SETS],
+    epoch: u16,
+}
+
 impl Default for RecentPairs {
     fn default() -> Self {
-        Self { sets: vec![Set::default(); SETS].into(), epoch: 1, generation: 0, secs: 0 }
+        let sets = vec![Set::default(); SETS].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!());
+        Self { sets, epoch: 1, generation: 0, secs: 0 }
     }
 }
 
@@ -77,110 +105,138 @@ impl RecentPairs {
         }
     }
 
-    /// Works out where the pair would be and asks the CPU to load that: for the stage before, which has the addresses at
-    /// hand.
+    /// The pairs to be asked: good until they begin again.
     #[inline(always)]
-    pub fn prefetch(&self, keys: [MacKey; 2]) -> PairSlot {
-        let slot = slot(keys);
-        accel::prefetch_slice(&self.sets, slot.0 as usize);
-        slot
+    pub fn reader(&self) -> PairReader<'_> {
+        PairReader { sets: &self.sets, epoch: self.epoch }
     }
 
-    /// The way of packets from the second to the first of `keys`, whose slot is `slot`, that come in at `place`; if it was
-    /// noted since the last change.
+    /// Notes the way of `pair` and of those that ask the same, in place of the older of two that share the set. What is
+    /// noted must have been looked up since [`RecentPairs::begin`]; a question from before that notes nothing.
+    pub fn note(&mut self, pair: &Pair, way: u64) {
+        let Pair { first, context: Context(context), rest, set } = *pair;
+        if context as u16 == self.epoch
+            && let Some(Set([newer, older])) = self.sets.get_mut(set as usize)
+        {
+            *older = *newer;
+            *newer = Slot { first, context, way, rest };
+        }
+    }
+}
+
+impl PairReader<'_> {
+    /// The context of packets of `network` that come in at `place`.
     #[inline(always)]
-    pub fn find(&self, slot: PairSlot, keys: [MacKey; 2], place: u32) -> Option<u64> {
-        let Set([first, second]) = self.sets.get(slot.0 as usize)?;
-        let [destination, source] = keys.map(MacKey::to_bits);
-        let context = self.context(place);
-        let is_it =
-            |slot: &Slot| (slot.destination ^ destination) | (slot.source ^ source) | (slot.context ^ context) == 0;
+    pub const fn context(&self, network: NetworkId, place: MacDestination) -> Context {
+        Context((place.to_bits() as u64) << 32 | (network.0 as u64) << 16 | self.epoch as u64)
+    }
+
+    /// The question for a frame that begins with `header`.
+    #[inline(always)]
+    pub fn ask(&self, header: &[u8; 14], context: Context) -> Pair {
+        let first = header.first_chunk().map_or(0, |octets| u64::from_le_bytes(*octets));
+        let [_, _, _, _, _, _, _, _, a, b, c, d, _, _] = *header;
+        let rest = u32::from_le_bytes([a, b, c, d]);
+        // The octets in which stations differ come last in an address: turned around, one of the two does not cancel the
+        // other. A sender that aims at one set only makes its own packets take the way through the tables.
+        let mixed = first ^ u64::from(rest).swap_bytes() ^ context.0;
+        Pair { first, context, rest, set: (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as u32 }
+    }
+
+    /// The way of `pair`, if it was noted since the last change.
+    #[inline(always)]
+    pub fn find(&self, pair: &Pair) -> Option<u64> {
+        let Set([newer, older]) = &self.sets[pair.set as usize % SETS];
+        let is_it = |slot: &Slot| {
+            (slot.first ^ pair.first) | (slot.context ^ pair.context.0) | u64::from(slot.rest ^ pair.rest) == 0
+        };
         // Branches, not a choice of the address: most pairs are alone in their set, so that the way is on its way before
         // the comparison is done.
-        if is_it(first) {
-            Some(first.way)
-        } else if is_it(second) {
-            Some(second.way)
+        if is_it(newer) {
+            Some(newer.way)
+        } else if is_it(older) {
+            Some(older.way)
         } else {
             None
         }
     }
-
-    /// Notes a way, in place of the older of two that share the set. What is noted must have been looked up since
-    /// [`RecentPairs::begin`].
-    pub fn note(&mut self, keys: [MacKey; 2], place: u32, way: u64) {
-        let [destination, source] = keys.map(MacKey::to_bits);
-        let context = self.context(place);
-        if let Some(Set([first, second])) = self.sets.get_mut(slot(keys).0 as usize) {
-            *second = *first;
-            *first = Slot { destination, source, context, way };
-        }
-    }
-
-    #[inline(always)]
-    const fn context(&self, place: u32) -> u64 {
-        (place as u64) << 32 | self.epoch as u64
-    }
-}
-
-/// The set of a pair. A sender that aims at one set only makes its own packets take the way through the tables.
-#[inline(always)]
-const fn slot(keys: [MacKey; 2]) -> PairSlot {
-    let [destination, source] = keys;
-    // The octets in which stations differ come last in an address: turned around, one of the two does not cancel the other.
-    let mixed = destination.to_bits() ^ source.to_bits().swap_bytes();
-    PairSlot((mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as u32)
 }
 
 #[cfg(all(test, not(weir_loom)))]
 mod tests {
     use super::*;
-    use crate::fib::mac::MacDestination;
-    use crate::num::{MacAddr, NetworkId, PortId};
+    use crate::num::{MacAddr, PortId};
 
-    fn key(network: u16, last: u8) -> MacKey {
-        MacTable::key(NetworkId(network), MacAddr([2, 0, 0, 0, 0, last]))
+    const RED: NetworkId = NetworkId(1);
+
+    /// A frame between stations whose addresses end so.
+    fn header(destination: u8, source: u8) -> [u8; 14] {
+        [2, 0, 0, 0, 0, destination, 2, 0, 0, 0, 0, source, 8, 0]
     }
 
-    fn find(pairs: &RecentPairs, keys: [MacKey; 2], place: u32) -> Option<u64> {
-        pairs.find(pairs.prefetch(keys), keys, place)
+    fn ask(pairs: &RecentPairs, header: [u8; 14], network: NetworkId, port: u16) -> Pair {
+        let reader = pairs.reader();
+        reader.ask(&header, reader.context(network, MacDestination::port(PortId(port), 0)))
+    }
+
+    fn find(pairs: &RecentPairs, header: [u8; 14], network: NetworkId, port: u16) -> Option<u64> {
+        pairs.reader().find(&ask(pairs, header, network, port))
+    }
+
+    fn note(pairs: &mut RecentPairs, header: [u8; 14], way: u64) {
+        let pair = ask(pairs, header, RED, 7);
+        pairs.note(&pair, way);
     }
 
     #[test]
     fn a_pair_is_found_for_its_network_its_direction_and_its_place_only() {
         let mut pairs = RecentPairs::default();
-        let pair = [key(1, 1), key(1, 2)];
-        assert_eq!(find(&pairs, pair, 7), None);
-        pairs.note(pair, 7, 99);
-        assert_eq!(find(&pairs, pair, 7), Some(99));
-        assert_eq!(find(&pairs, pair, 8), None, "the source has moved");
-        assert_eq!(find(&pairs, [pair[1], pair[0]], 7), None, "the way back is another");
-        assert_eq!(find(&pairs, [key(2, 1), key(2, 2)], 7), None, "another network");
-        assert_eq!(find(&pairs, [key(0, 0); 2], 0), None, "an empty slot is no pair");
+        assert_eq!(find(&pairs, header(1, 2), RED, 7), None);
+        note(&mut pairs, header(1, 2), 99);
+        assert_eq!(find(&pairs, header(1, 2), RED, 7), Some(99));
+        assert_eq!(find(&pairs, header(1, 2), RED, 8), None, "the source has moved");
+        assert_eq!(find(&pairs, header(2, 1), RED, 7), None, "the way back is another");
+        assert_eq!(find(&pairs, header(1, 2), NetworkId(2), 7), None, "another network");
+        assert_eq!(ask(&pairs, header(1, 2), RED, 7).place(), MacDestination::port(PortId(7), 0));
+        let nothing = Pair::default();
+        assert_eq!(pairs.reader().find(&nothing), None, "an empty slot is no pair");
+    }
+
+    #[test]
+    fn each_octet_of_both_addresses_counts_and_no_other() {
+        let mut pairs = RecentPairs::default();
+        note(&mut pairs, header(1, 2), 99);
+        for at in 0..14 {
+            let mut other = header(1, 2);
+            other[at] ^= 0x10;
+            // In the set of the first, where a wrong answer would be.
+            let pair = Pair { set: ask(&pairs, header(1, 2), RED, 7).set, ..ask(&pairs, other, RED, 7) };
+            assert_eq!(pairs.reader().find(&pair).is_some(), at >= 12, "octet {at}");
+        }
     }
 
     #[test]
     fn everything_but_an_insertion_makes_it_forget() {
         let mut writer = MacTable::new(64, 1);
         let mut pairs = RecentPairs::default();
-        let pair = [key(1, 1), key(1, 2)];
-        let place = MacDestination::port(PortId(3), 0);
-        writer.insert(pair[0], place, 5);
+        let key = |last| MacTable::key(RED, MacAddr([2, 0, 0, 0, 0, last]));
+        let place = |port| MacDestination::port(PortId(port), 0);
+        writer.insert(key(1), place(3), 5);
         pairs.begin(writer.table(), 5);
         let kept = |pairs: &mut RecentPairs, writer: &crate::fib::mac::MacWriter, secs| {
             pairs.begin(writer.table(), secs);
-            let found = find(pairs, pair, 7).is_some();
-            pairs.note(pair, 7, 99);
+            let found = find(pairs, header(1, 2), RED, 7).is_some();
+            note(pairs, header(1, 2), 99);
             found
         };
         assert!(!kept(&mut pairs, &writer, 5));
         assert!(kept(&mut pairs, &writer, 5));
-        writer.insert(pair[1], place, 5);
+        writer.insert(key(2), place(3), 5);
         assert!(kept(&mut pairs, &writer, 5), "what was not there cannot have been noted");
         assert!(!kept(&mut pairs, &writer, 6), "a new second");
-        writer.insert(pair[0], MacDestination::port(PortId(4), 0), 6);
+        writer.insert(key(1), place(4), 6);
         assert!(!kept(&mut pairs, &writer, 6), "a station has moved");
-        writer.remove(pair[1]);
+        writer.remove(key(2));
         assert!(!kept(&mut pairs, &writer, 6), "a station is gone");
         pairs.forget();
         assert!(!kept(&mut pairs, &writer, 6));
@@ -188,26 +244,34 @@ mod tests {
     }
 
     #[test]
+    fn a_question_from_before_a_change_notes_nothing() {
+        let mut pairs = RecentPairs::default();
+        let pair = ask(&pairs, header(1, 2), RED, 7);
+        pairs.forget();
+        pairs.note(&pair, 99);
+        assert_eq!(pairs.reader().find(&pair), None);
+    }
+
+    #[test]
     fn nothing_outlives_the_epochs_counter() {
         let mut pairs = RecentPairs::default();
-        let pair = [key(1, 1), key(1, 2)];
-        pairs.note(pair, 7, 99);
-        pairs.epoch = u32::MAX;
+        note(&mut pairs, header(1, 2), 99);
+        pairs.epoch = u16::MAX;
         pairs.forget();
-        assert_eq!((pairs.epoch, find(&pairs, pair, 7)), (1, None), "epoch 1 is another one now");
+        assert_eq!((pairs.epoch, find(&pairs, header(1, 2), RED, 7)), (1, None), "epoch 1 is another one now");
     }
 
     #[test]
     fn two_pairs_share_a_set_and_the_third_takes_the_place_of_the_older() {
         let mut pairs = RecentPairs::default();
-        let all: Vec<_> = (0..=255).flat_map(|a| (0..32).map(move |b| [key(1, a), key(9, b)])).collect();
-        let shared = slot(all[0]);
-        let three: Vec<_> = all.into_iter().filter(|pair| slot(*pair) == shared).take(3).collect();
+        let all = (0..=255).flat_map(|a| (0..32).map(move |b| header(a, b)));
+        let all: Vec<_> = all.map(|header| ask(&pairs, header, RED, 7)).collect();
+        let three: Vec<_> = all.iter().filter(|pair| pair.set == all[0].set).take(3).collect();
         assert_eq!(three.len(), 3, "8,192 pairs, 2,048 sets");
         for (way, pair) in (0..).zip(&three) {
-            pairs.note(*pair, 7, way);
+            pairs.note(pair, way);
         }
-        let found: Vec<_> = three.iter().map(|pair| find(&pairs, *pair, 7)).collect();
+        let found: Vec<_> = three.iter().map(|pair| pairs.reader().find(pair)).collect();
         assert_eq!(found, [None, Some(1), Some(2)]);
     }
 }

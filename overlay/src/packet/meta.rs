@@ -1,6 +1,6 @@
 //! Per-packet metadata: one cache line in the mbuf's private area.
 
-use crate::fib::pair::PairSlot;
+use crate::fib::pair::Pair;
 use crate::num::{NetworkId, PortId, TunnelId};
 
 /// What is known of the innermost transport checksum.
@@ -104,20 +104,19 @@ pub struct Meta {
     pub segmentation: Segmentation,
     /// Times the packet re-entered the graph (at most 3, then it is dropped as `loop`).
     pub reentries: u8,
-    /// Where it came into its network: a [`MacDestination`](crate::fib::mac::MacDestination)'s bits.
-    pub place: u32,
-    /// Where the bridge looks for the pair of addresses. Written by the stages that find the network.
-    pub pair: PairSlot,
-    /// With the drop stage: the [`DropReason`](crate::reason::DropReason)'s number. Written by whoever sends it there.
+    /// With the drop stage: the [`DropReason`](crate::reason::DropReason)'s number.
     pub reason: u8,
-    /// The stage at which a parked or handed-over packet resumes. Written by who parks or hands over.
+    /// The stage at which a parked or handed-over packet resumes.
     pub resume: u8,
-    /// VRF of the packet. Written by the stage that finds it, before routing.
+    /// VRF of the packet, once known.
     pub vrf: u16,
-    /// The worker that owns the packet's session, when it is not the one that received it. Written by NAT.
-    pub owner: u16,
+    /// The stations, for the worker's memory of pairs, and where the packet came into its network. Written by the stages
+    /// that find the network.
+    pub pair: Pair,
     /// Session of the packet; 0 = none. Written by NAT.
     pub session: u32,
+    /// The worker that owns the packet's session, when it is not the one that received it. Written by NAT.
+    pub owner: u16,
 }
 
 /// Octets of [`Meta`] that are valid from rx on: its first half.
