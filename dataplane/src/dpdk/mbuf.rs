@@ -285,13 +285,13 @@ impl PacketBuf for Mbuf {
         let segment = self.segment();
         let length = u16::try_from(N).ok()?;
         let offset = segment.data_off().checked_sub(length)?;
-        let octets = segment.data_len().checked_add(length)?;
         segment.set_data_off(offset);
-        segment.set_data_len(octets);
+        // Offset and length together stay what they were, at most the buffer's 16-bit length: this cannot overflow.
+        segment.set_data_len(segment.data_len().wrapping_add(length));
         segment.set_pkt_len(segment.pkt_len().wrapping_add(N as u32));
-        // SAFETY: the N octets in front of the old data lie inside the buffer, since the offset did not pass its start;
-        // `&mut self` is the only access. An array of u8 has alignment one and no invalid content.
-        Some(unsafe { &mut *segment.data().cast::<[u8; N]>() })
+        // SAFETY: the N octets in front of the old data lie inside the buffer, which is not at address zero, since the offset
+        // did not pass its start; `&mut self` is the only access. An array of u8 has alignment one and no invalid content.
+        Some(unsafe { NonNull::new_unchecked(segment.data()).cast::<[u8; N]>().as_mut() })
     }
 
     #[inline]

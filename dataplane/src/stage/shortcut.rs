@@ -19,14 +19,14 @@ pub(super) const ENCAP: u8 = 2;
 /// The edge to the bridge, of the stages before it.
 pub(super) const BRIDGE: u8 = 3;
 
-/// What [`RecentPairs`](overlay::fib::pair::RecentPairs) keeps of a way: egress, tunnel, longest frame (a longer one asks again), edge; 16 bits each, from
+/// What [`RecentPairs`](overlay::fib::pair::RecentPairs) keeps of a way: tunnel, egress, longest frame (a longer one asks again), edge; 16 bits each, from
 /// the lowest.
 pub(super) struct Known(u64);
 
 impl Known {
     pub(super) fn new(edge: u8, egress: PortId, tunnel: TunnelId, max_octets: u32) -> Self {
         let max_octets = u64::from(max_octets.min(u32::from(u16::MAX)));
-        Self(u64::from(egress.0) | u64::from(tunnel.0) << 16 | max_octets << 32 | u64::from(edge) << 48)
+        Self(u64::from(tunnel.0) | u64::from(egress.0) << 16 | max_octets << 32 | u64::from(edge) << 48)
     }
 
     pub(super) const fn to_bits(&self) -> u64 {
@@ -35,12 +35,12 @@ impl Known {
 
     #[inline(always)]
     const fn egress(&self) -> PortId {
-        PortId(self.0 as u16)
+        PortId((self.0 >> 16) as u16)
     }
 
     #[inline(always)]
     const fn tunnel(&self) -> TunnelId {
-        TunnelId((self.0 >> 16) as u16)
+        TunnelId(self.0 as u16)
     }
 
     #[inline(always)]

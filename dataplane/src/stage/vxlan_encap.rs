@@ -6,11 +6,12 @@ use overlay::fib::neighbour::Neighbour;
 use overlay::num::{NetworkId, PortId, TunnelId};
 use overlay::packet::checksum::finish_partial;
 use overlay::packet::flow::Inner;
-use overlay::packet::{Checksum, PacketBuf};
+use overlay::packet::{Checksum, Meta, PacketBuf};
 use overlay::reason::DropReason;
 use overlay::tunnel::vxlan::VxlanPush;
 
 use super::Cx;
+use super::shortcut::Sum;
 use crate::dpdk::Mbuf;
 use crate::graph::{Edges, Process, RowKind, Spec};
 use crate::tables::{Tables, TunnelCounters};
@@ -30,95 +31,117 @@ pub(super) const SPEC: Spec<Cx> = Spec {
 struct Way<'a> {
     headers: VxlanPush<'a>,
     egress: PortId,
-    max_inner_octets: u32,
-    overhead_octets: i16,
+}
+
+/// The last answer: packets of a burst tend to go one way.
+struct Known<'a> {
+    /// [`Meta::encapsulation`].
+    key: u32,
+    /// `None` when the next hop has yet to be asked.
+    way: Result<Option<Way<'a>>, DropReason>,
+    tunnel: TunnelId,
+    /// The first packet that it serves.
+    begin: usize,
+    /// Octets of all packets so far, those that it refused among them.
+    octets: u64,
+    /// What it refused.
+    refused: Sum,
 }
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
-    let (tables, now_secs) = (&*cx.tables, cx.now.secs);
-    let mut begin = 0;
-    while let Some((tunnel, network)) = packets.get(begin).map(|packet| (packet.meta().tunnel, packet.meta().network)) {
-        let alike = |packet: &Mbuf| {
-            // Nobody has touched the line that the headers will be written to.
-            packet.prefetch_headroom();
-            packet.meta().tunnel == tunnel && packet.meta().network == network
-        };
-        let rest = packets.get_mut(begin..).unwrap_or_default();
-        let count = rest.iter().take_while(|packet| alike(packet)).count();
-        let run = rest.get_mut(..count).unwrap_or_default();
-        match find(tables, tunnel, network, now_secs) {
-            Ok(Some(way)) => way.push_all(run, edges, begin, cx.counters.tunnels.get_mut(tunnel.index())),
-            Ok(None) => (begin..begin + count).for_each(|index| edges.set(index, PARK)),
-            Err(reason) => {
-                for (index, packet) in (begin..).zip(run) {
-                    edges.drop(index, packet.meta_mut(), reason);
-                }
-            }
+    let Some(first) = packets.first() else { return };
+    let (tables, now_secs, end) = (&*cx.tables, cx.now.secs, packets.len());
+    let mut known = Known::new(tables, first.meta(), now_secs, 0);
+    for (index, (packet, edge)) in edges.of(packets).enumerate() {
+        if packet.meta().encapsulation() != known.key {
+            known.close(index, &mut cx.counters.tunnels);
+            known = Known::new(tables, packet.meta(), now_secs, index);
         }
-        begin += count;
+        known.octets += packet.packet_octets() as u64;
+        if let Ok(Some(way)) = &known.way
+            && way.headers.is_plain()
+            && way.push_plain(packet)
+        {
+            edge.take(TX);
+            continue;
+        }
+        match known.push(packet) {
+            Ok(next) => edge.take(next),
+            Err(reason) => edge.drop(packet.meta_mut(), reason),
+        }
+    }
+    known.close(end, &mut cx.counters.tunnels);
+}
+
+impl<'a> Known<'a> {
+    #[inline(never)]
+    fn new(tables: &'a Tables, meta: &Meta, now_secs: u32, begin: usize) -> Self {
+        let way = find(tables, meta.tunnel, meta.network, now_secs);
+        Self { key: meta.encapsulation(), way, tunnel: meta.tunnel, begin, octets: 0, refused: Sum::default() }
+    }
+
+    /// What is not as usual.
+    #[inline(never)]
+    fn push(&mut self, packet: &mut Mbuf) -> Result<u8, DropReason> {
+        let octets = packet.packet_octets();
+        let pushed = match &self.way {
+            Ok(Some(way)) => way.push(packet).map(|()| TX),
+            Ok(None) => Ok(PARK),
+            Err(reason) => Err(*reason),
+        };
+        if pushed != Ok(TX) {
+            self.refused.add(octets);
+        }
+        pushed
+    }
+
+    /// Counts what was pushed before packet `end`.
+    fn close(&self, end: usize, counters: &mut [TunnelCounters]) {
+        if let Some(counters) = counters.get_mut(self.tunnel.index()) {
+            counters.tx_packets += (end - self.begin) as u64 - self.refused.packets;
+            counters.tx_octets += self.octets - self.refused.octets;
+        }
     }
 }
 
-/// The way into `tunnel`; `None` when its next hop has yet to be asked.
-#[inline(never)]
+/// The way into `tunnel`.
 fn find(tables: &Tables, tunnel: TunnelId, network: NetworkId, now_secs: u32) -> Result<Option<Way<'_>>, DropReason> {
     let entry = tables.tunnel(tunnel).ok_or(DropReason::NoRoute)?;
     let encap = entry.encap.as_ref().ok_or(DropReason::NoRoute)?;
     let vni = tables.network(network).ok_or(DropReason::NoNetwork)?.vni;
     let Neighbour::Resolved(next_hop) = tables.neighbours.get(entry.neighbour) else { return Ok(None) };
     tables.neighbours.touch(entry.neighbour, now_secs);
-    let (egress, max_inner_octets) = (entry.egress, entry.max_inner_octets);
-    let overhead_octets = i16::try_from(encap.overhead_octets()).unwrap_or_default();
-    Ok(Some(Way { headers: encap.towards(vni, next_hop), egress, max_inner_octets, overhead_octets }))
+    Ok(Some(Way { headers: encap.towards(vni, next_hop, entry.max_inner_octets), egress: entry.egress }))
 }
 
 impl Way<'_> {
-    /// Pushes the headers of all packets of a run, the first of which is the burst's packet `begin`, and counts them.
+    /// Does what [`Way::push`] does for most packets; else `false`, and nothing has changed.
     #[inline(always)]
-    fn push_all(&self, packets: &mut [Mbuf], edges: &mut Edges, begin: usize, counters: Option<&mut TunnelCounters>) {
-        let (mut count, mut sum) = (packets.len(), 0);
-        for (packet, edge) in edges.of_run(begin, packets) {
-            let octets = packet.packet_octets();
-            sum += octets;
-            let pushed = if octets > self.max_inner_octets as usize {
-                Err(DropReason::MtuExceeded)
-            } else if packet.meta().has_offsets() {
-                self.push_known(packet)
-            } else {
-                self.push(packet)
-            };
-            match pushed {
-                Ok(()) => edge.take(TX),
-                Err(reason) => {
-                    (count, sum) = (count - 1, sum - octets);
-                    edge.drop(packet.meta_mut(), reason);
-                }
-            }
+    fn push_plain(&self, packet: &mut Mbuf) -> bool {
+        if packet.meta().checksum == Checksum::Partial {
+            return false;
         }
-        if let Some(counters) = counters {
-            counters.tx_packets += count as u64;
-            counters.tx_octets += sum as u64;
+        let inner = Inner::of(packet.head());
+        let pushed = self.headers.push_plain(packet, inner);
+        if pushed {
+            self.send(packet, inner);
         }
+        pushed
+    }
+
+    #[inline(never)]
+    fn push(&self, packet: &mut Mbuf) -> Result<(), DropReason> {
+        finish_partial(packet)?;
+        let inner = Inner::of(packet.head());
+        self.headers.push(packet, inner)?;
+        self.send(packet, inner);
+        Ok(())
     }
 
     #[inline(always)]
-    fn push(&self, packet: &mut Mbuf) -> Result<(), DropReason> {
-        let inner = Inner::of(packet.head());
-        self.headers.push(packet, inner)?;
+    fn send(&self, packet: &mut Mbuf, inner: Inner) {
         let meta = packet.meta_mut();
         meta.flow_hash = inner.flow_hash;
         meta.egress = self.egress;
-        Ok(())
-    }
-
-    /// A packet whose headers were parsed before, or whose checksum is to be finished.
-    #[inline(never)]
-    fn push_known(&self, packet: &mut Mbuf) -> Result<(), DropReason> {
-        if packet.meta().checksum == Checksum::Partial {
-            finish_partial(packet)?;
-        }
-        self.push(packet)?;
-        packet.meta_mut().shift(self.overhead_octets);
-        Ok(())
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn run(octets: &[u8]) {
     let Ok(outer) = Outer::new(ours[0], ours[0], 4789) else { return };
     let encap = VxlanEncap::new(&VxlanParams { outer, source_mac: MacAddr::ZERO });
     let inner_headers = Inner::of(whole.head());
-    if encap.towards(popped.vni, MacAddr::BROADCAST).push(&mut whole, inner_headers).is_err() {
+    if encap.towards(popped.vni, MacAddr::BROADCAST, u32::MAX).push(&mut whole, inner_headers).is_err() {
         return;
     }
     let Ok(Arrival::Vxlan(outer)) = classify(whole.head(), whole.packet_octets(), &params) else {

@@ -37,15 +37,14 @@ impl Inner {
     /// recognized without a call.
     #[inline(always)]
     pub fn of(head: &[u8]) -> Self {
-        const FRAGMENT: u64 = 0x3fff << 48;
         if let Some(f) = head.first_chunk::<38>() {
-            // EtherType, version, header length, TOS, lengths; then flags and fragment offset, TTL, protocol.
-            let (first, second) = (word(f, 12), word(f, 20));
-            let protocol = (second >> 32) as u8;
-            if first >> 40 == 0x08_0045 && second & FRAGMENT == 0 && has_ports(protocol) {
-                let (addresses, ports) = (word(f, 26).swap_bytes(), word(f, 30).swap_bytes() >> 32);
-                let flow_hash = finish(fold(addresses, ports | u64::from(protocol) << 32));
-                return Self { flow_hash, traffic_class: (first >> 32) as u8 };
+            // EtherType, version, header length, TOS; then flags and fragment offset, TTL, protocol: as they lie.
+            let [first, second] = [12, 20].map(|at| word(f, at));
+            let protocol = (second >> 24) as u8;
+            if first & 0xff_ffff == 0x45_0008 && second & 0xff3f == 0 && has_ports(protocol) {
+                let addresses = u64::from(word(f, 26)) | u64::from(word(f, 30)) << 32;
+                let flow_hash = finish(fold(addresses, u64::from(word(f, 34)) | u64::from(protocol) << 32));
+                return Self { flow_hash, traffic_class: (first >> 24) as u8 };
             }
         }
         Self::of_any(head)
@@ -73,16 +72,16 @@ impl Inner {
     }
 }
 
-/// Eight octets at a constant offset, as a number.
+/// Four octets at a constant offset, as they lie.
 #[inline(always)]
-fn word<const N: usize>(frame: &[u8; N], at: usize) -> u64 {
-    frame.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |octets| u64::from_be_bytes(*octets))
+fn word<const N: usize>(frame: &[u8; N], at: usize) -> u32 {
+    frame.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |octets| u32::from_le_bytes(*octets))
 }
 
-/// The upper half, each of whose bits depends on all that went in; never 0.
+/// A half, each of whose bits depends on all that went in; never 0.
 #[inline(always)]
 const fn finish(hash: u64) -> u32 {
-    match (hash >> 32) as u32 {
+    match hash as u32 {
         0 => 1,
         hash => hash,
     }

@@ -78,10 +78,10 @@ pub struct Meta {
     pub ingress: PortId,
     /// The network it belongs to, once known.
     pub network: NetworkId,
-    /// The port it leaves on, once known.
-    pub egress: PortId,
     /// The tunnel it came from (after decap) or goes to (before encap).
     pub tunnel: TunnelId,
+    /// The port it leaves on, once known.
+    pub egress: PortId,
     /// Hash of the flow's addresses and ports; 0 = not computed.
     pub flow_hash: u32,
     /// Offset of the network header; 0 = not parsed.
@@ -131,10 +131,10 @@ impl Meta {
         Self { ingress, ..Self::default() }
     }
 
-    /// Whether there is anything to [shift](Meta::shift), or a checksum to finish.
+    /// Network and tunnel as one number: packets for which it is the same get the same outer headers.
     #[inline(always)]
-    pub const fn has_offsets(&self) -> bool {
-        self.l3_offset | self.l4_offset != 0 || matches!(self.checksum, Checksum::Partial)
+    pub const fn encapsulation(&self) -> u32 {
+        self.network.0 as u32 | (self.tunnel.0 as u32) << 16
     }
 
     /// Moves all known offsets by `delta` octets: positive after a prepend, negative after a trim.
@@ -164,7 +164,5 @@ mod tests {
         meta = partial;
         meta.shift(-4);
         assert_eq!((meta.l3_offset, meta.l4_offset, meta.checksum_start), (60, 30, 30));
-        assert!(meta.has_offsets() && !Meta::received(PortId(1)).has_offsets());
-        assert!(Meta { checksum: Checksum::Partial, ..Meta::received(PortId(1)) }.has_offsets());
     }
 }

@@ -21,7 +21,7 @@ fn vxlan(ipv6: bool) -> Vec<u8> {
     let outer = Outer::new(local.parse().unwrap(), remote.parse().unwrap(), 4789).unwrap();
     let mut packet = VecBuf::from_octets(&[0; 60]);
     VxlanEncap::new(&VxlanParams { outer, source_mac: MacAddr([2, 0, 0, 0, 0, 1]) })
-        .towards(Vni::from_low_bits(5), MacAddr([2, 0, 0, 0, 0, 2]))
+        .towards(Vni::from_low_bits(5), MacAddr([2, 0, 0, 0, 0, 2]), u32::MAX)
         .push(&mut packet, Inner { flow_hash: 1, traffic_class: 0 })
         .unwrap();
     packet.octets()

@@ -29,7 +29,7 @@ pub struct VxlanParams {
 /// The prebuilt outer headers towards one remote endpoint; [`VxlanEncap::towards`] completes them for a burst.
 #[derive(Clone, Debug)]
 pub struct VxlanEncap {
-    /// IPv4: sum of the header's constant words. IPv6: unused.
+    /// IPv4: sum of the header's constant words, in the order of the wire. IPv6: unused.
     ip_sum: u16,
     /// Sum of what is constant in the UDP checksum: pseudo header, ports, VXLAN flags.
     udp_sum: u16,
@@ -51,6 +51,8 @@ pub struct VxlanPush<'a> {
     next_hop: MacAddr,
     /// Over IPv4: the headers. What differs from packet to packet is patched.
     header: [u8; OVERHEAD_V4_OCTETS],
+    /// The longest frame to be pushed before.
+    max_frame_octets: u32,
     /// As in [`VxlanEncap`].
     ip_sum: u16,
     copied: u8,
@@ -60,7 +62,7 @@ pub struct VxlanPush<'a> {
 }
 
 /// The longest frame whose outer packet is not longer than 65,535 octets, over IPv4.
-const FRAME_MAX_OCTETS: usize = (u16::MAX - 20 - UDP_OVERHEAD_OCTETS) as usize;
+const FRAME_MAX_OCTETS: u32 = (u16::MAX - 20 - UDP_OVERHEAD_OCTETS) as u32;
 
 impl VxlanEncap {
     /// Builds the headers.
@@ -99,7 +101,7 @@ impl VxlanEncap {
             Dscp::Fixed(value) => (0x03, value << 2),
         };
         Self {
-            ip_sum: ip_sum.folded(),
+            ip_sum: ip_sum.folded().to_be(),
             udp_sum: udp_sum.folded(),
             copied,
             fixed,
@@ -115,8 +117,9 @@ impl VxlanEncap {
         if self.ipv6 { OVERHEAD_V6_OCTETS } else { OVERHEAD_V4_OCTETS }
     }
 
-    /// The headers of packets of the network `vni` that go to the endpoint by `next_hop`.
-    pub fn towards(&self, vni: Vni, next_hop: MacAddr) -> VxlanPush<'_> {
+    /// The headers of packets of the network `vni` that go to the endpoint by `next_hop`, with frames of up to
+    /// `max_frame_octets` in them.
+    pub fn towards(&self, vni: Vni, next_hop: MacAddr, max_frame_octets: u32) -> VxlanPush<'_> {
         let mut header = [0; OVERHEAD_V4_OCTETS];
         if let Some(template) = self.template.first_chunk::<OVERHEAD_V4_OCTETS>() {
             header = *template;
@@ -125,7 +128,8 @@ impl VxlanEncap {
         header[46..50].copy_from_slice(&wire_vni(vni));
         let Self { ip_sum, copied, fixed, ipv6, udp_checksum, .. } = *self;
         let plain = !ipv6 && !udp_checksum;
-        VxlanPush { encap: self, vni, next_hop, header, ip_sum, copied, fixed, plain }
+        let max_frame_octets = max_frame_octets.min(FRAME_MAX_OCTETS);
+        VxlanPush { encap: self, vni, next_hop, header, max_frame_octets, ip_sum, copied, fixed, plain }
     }
 
     #[inline(never)]
@@ -149,57 +153,73 @@ impl VxlanPush<'_> {
     /// Puts the outer headers before the frame in `packet`.
     ///
     /// `inner` is what [`Inner::of`] says of the frame; its hash chooses the UDP source port ([`entropy_port`]). A partial checksum of the inner frame
-    /// ([`crate::packet::Checksum::Partial`]) must have been finished where an outer UDP checksum is computed, and an
-    /// inner VLAN tag stripped where RFC 7348 § 6.1 applies: both are the caller's business. So is it to
-    /// [shift](crate::packet::Meta::shift) offsets in the metadata, where there are any.
+    /// ([`crate::packet::Checksum::Partial`]) must have been finished, and an inner VLAN tag stripped where RFC 7348 § 6.1
+    /// applies: both are the caller's business. The metadata forgets the inner headers' offsets.
     ///
     /// # Errors
-    /// [`DropReason::Headroom`] or, beyond 65,535 octets, [`DropReason::MtuExceeded`]; the packet is unchanged.
-    #[inline(always)]
+    /// [`DropReason::Headroom`] or, when the frame is too long, [`DropReason::MtuExceeded`]; the packet is unchanged.
+    #[inline]
     pub fn push<P: PacketBuf>(&self, packet: &mut P, inner: Inner) -> Result<(), DropReason> {
-        if self.plain { self.push_v4(packet, inner, 0) } else { self.push_other(packet, inner) }
+        let octets = packet.packet_octets();
+        if octets > self.max_frame_octets as usize {
+            return Err(DropReason::MtuExceeded);
+        }
+        let pushed = if self.plain {
+            self.push_v4(packet, octets as u16, inner, 0)
+        } else {
+            self.push_other(packet, octets as u16, inner)
+        };
+        if pushed { Ok(()) } else { Err(DropReason::Headroom) }
+    }
+
+    /// Whether the outer header is IPv4's and has no UDP checksum.
+    #[inline(always)]
+    pub const fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Does what [`VxlanPush::push`] does, if it [is plain](VxlanPush::is_plain); `false` where that gives an error.
+    #[inline(always)]
+    pub fn push_plain<P: PacketBuf>(&self, packet: &mut P, inner: Inner) -> bool {
+        let octets = packet.packet_octets();
+        octets <= self.max_frame_octets as usize && self.push_v4(packet, octets as u16, inner, 0)
     }
 
     #[inline(always)]
-    fn push_v4<P: PacketBuf>(&self, packet: &mut P, inner: Inner, udp_checksum: u16) -> Result<(), DropReason> {
-        let octets = packet.packet_octets();
-        if octets > FRAME_MAX_OCTETS {
-            return Err(DropReason::MtuExceeded);
-        }
-        let header = packet.prepend::<OVERHEAD_V4_OCTETS>().ok_or(DropReason::Headroom)?;
-        let udp_octets = octets as u16 + UDP_OVERHEAD_OCTETS;
-        let total = udp_octets + 20;
+    fn push_v4<P: PacketBuf>(&self, packet: &mut P, octets: u16, inner: Inner, udp_checksum: u16) -> bool {
+        let Some(header) = packet.prepend::<OVERHEAD_V4_OCTETS>() else { return false };
+        let udp_octets = octets + UDP_OVERHEAD_OCTETS;
+        let total = (udp_octets + 20).to_be();
         let traffic_class = (inner.traffic_class & self.copied) | self.fixed;
-        let sum = u32::from(self.ip_sum) + u32::from(total) + u32::from(traffic_class);
+        // In the order of the wire, which RFC 1071 § 2 (B) allows.
+        let sum = end_around(end_around(self.ip_sum, total), u16::from(traffic_class).to_be());
         *header = self.header;
         header[15] = traffic_class;
-        header[16..18].copy_from_slice(&total.to_be_bytes());
-        header[24..26].copy_from_slice(&fold_few(sum).to_be_bytes());
+        header[16..18].copy_from_slice(&total.to_ne_bytes());
+        header[24..26].copy_from_slice(&(!sum).to_ne_bytes());
         header[34..36].copy_from_slice(&entropy_port(inner.flow_hash).to_be_bytes());
         header[38..40].copy_from_slice(&udp_octets.to_be_bytes());
         if udp_checksum != 0 {
             header[40..42].copy_from_slice(&udp_checksum.to_be_bytes());
         }
-        Ok(())
+        let meta = packet.meta_mut();
+        (meta.l3_offset, meta.l4_offset) = (0, 0);
+        true
     }
 
     /// Over IPv6, or with a UDP checksum.
     #[inline(never)]
-    fn push_other<P: PacketBuf>(&self, packet: &mut P, inner: Inner) -> Result<(), DropReason> {
+    fn push_other<P: PacketBuf>(&self, packet: &mut P, octets: u16, inner: Inner) -> bool {
         let encap = self.encap;
-        let octets = packet.packet_octets();
-        if octets > FRAME_MAX_OCTETS {
-            return Err(DropReason::MtuExceeded);
-        }
-        let udp_octets = octets as u16 + UDP_OVERHEAD_OCTETS;
+        let udp_octets = octets + UDP_OVERHEAD_OCTETS;
         let source_port = entropy_port(inner.flow_hash);
         let udp_checksum = if encap.udp_checksum {
-            encap.udp_checksum(packet, octets, udp_octets, source_port, wire_vni(self.vni))
+            encap.udp_checksum(packet, usize::from(octets), udp_octets, source_port, wire_vni(self.vni))
         } else {
             0
         };
         if !encap.ipv6 {
-            return self.push_v4(packet, inner, udp_checksum);
+            return self.push_v4(packet, octets, inner, udp_checksum);
         }
         let traffic_class = (inner.traffic_class & self.copied) | self.fixed;
         self.push_v6(packet, traffic_class, udp_octets, source_port, udp_checksum)
@@ -213,8 +233,8 @@ impl VxlanPush<'_> {
         udp_octets: u16,
         source_port: u16,
         udp_checksum: u16,
-    ) -> Result<(), DropReason> {
-        let header = packet.prepend::<OVERHEAD_V6_OCTETS>().ok_or(DropReason::Headroom)?;
+    ) -> bool {
+        let Some(header) = packet.prepend::<OVERHEAD_V6_OCTETS>() else { return false };
         *header = self.encap.template;
         header[0..6].copy_from_slice(&self.next_hop.0);
         header[14] = 0x60 | traffic_class >> 4;
@@ -224,7 +244,9 @@ impl VxlanPush<'_> {
         header[58..60].copy_from_slice(&udp_octets.to_be_bytes());
         header[60..62].copy_from_slice(&udp_checksum.to_be_bytes());
         header[66..70].copy_from_slice(&wire_vni(self.vni));
-        Ok(())
+        let meta = packet.meta_mut();
+        (meta.l3_offset, meta.l4_offset) = (0, 0);
+        true
     }
 }
 
@@ -234,12 +256,11 @@ const fn wire_vni(vni: Vni) -> [u8; 4] {
     (vni.get() << 8).to_be_bytes()
 }
 
-/// The checksum of a few 16-bit words, from their sum.
-#[inline]
-const fn fold_few(sum: u32) -> u16 {
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    !(sum as u16)
+/// One's complement addition (RFC 1071 § 1).
+#[inline(always)]
+const fn end_around(a: u16, b: u16) -> u16 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum.wrapping_add(carry as u16)
 }
 
 fn octets16(address: IpAddr) -> [u8; 16] {

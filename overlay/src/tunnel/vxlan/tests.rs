@@ -33,7 +33,7 @@ fn encap(outer: Outer) -> VxlanEncap {
 }
 
 fn push(outer: Outer, packet: &mut VecBuf) -> Result<(), DropReason> {
-    encap(outer).towards(Vni::from_low_bits(VNI), NEXT_HOP).push(packet, inner(packet, FLOW_HASH))
+    encap(outer).towards(Vni::from_low_bits(VNI), NEXT_HOP, u32::MAX).push(packet, inner(packet, FLOW_HASH))
 }
 
 fn pushed(outer: Outer, inner: &[u8]) -> Vec<u8> {
@@ -291,7 +291,7 @@ proptest! {
         let outer = Outer { dscp, udp_checksum, ..outer(ipv6) };
         let mut packet = segments(&frame, cuts);
         let headers = inner(&packet, hash);
-        encap(outer).towards(vni, NEXT_HOP).push(&mut packet, headers).unwrap();
+        encap(outer).towards(vni, NEXT_HOP, u32::MAX).push(&mut packet, headers).unwrap();
         let wire = packet.octets();
         prop_assert_eq!(wire.len(), frame.len() + encap(outer).overhead_octets());
         prop_assert!(ipv6 || checksum(&wire[14..34]) == 0);
