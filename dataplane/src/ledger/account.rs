@@ -183,7 +183,7 @@ pub struct LedgerConfig {
 
 impl LedgerConfig {
     /// One stage-stamped poll in this many.
-    pub const DEFAULT_SAMPLE_INTERVAL: u32 = 32;
+    pub const DEFAULT_SAMPLE_INTERVAL: u32 = 1024;
     /// Gap threshold in nanoseconds: 20 µs, far above a burst of 64 and far below a preemption.
     pub const DEFAULT_GAP_NANOS: u64 = 20_000;
 

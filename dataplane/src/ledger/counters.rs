@@ -108,7 +108,7 @@ impl LedgerCounters {
         rows.clone_from(&from.rows);
         bills.clone_from(&from.bills);
         self.copy_plain(from);
-        self.elapsed_cycles = ledger.elapsed_cycles();
+        ledger.complete(self);
     }
 
     /// Everything but the boxed slices.

@@ -13,6 +13,13 @@ struct RoundBurst {
     slot: u16,
 }
 
+/// Exact counts of one row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Visits {
+    calls: u64,
+    packets: u64,
+}
+
 /// Cycle accounts of one worker. All stamps are TSC values of the worker's core.
 #[derive(Debug)]
 pub struct Ledger {
@@ -36,6 +43,8 @@ pub struct Ledger {
     pending: [u64; MAX_ROWS],
     /// Instrument's part of the sampled burst so far.
     pending_instrument: u64,
+    /// Runs and packets by row: apart from the rows' other counters, since each burst counts here and rarely there.
+    visits: [Visits; MAX_ROWS],
     round: Box<[RoundBurst]>,
     round_len: usize,
     round_packets: u64,
@@ -67,6 +76,7 @@ impl Ledger {
             touched: 0,
             pending: [0; MAX_ROWS],
             pending_instrument: 0,
+            visits: [Visits::default(); MAX_ROWS],
             round: vec![RoundBurst::default(); config.round_capacity].into_boxed_slice(),
             round_len: 0,
             round_packets: 0,
@@ -104,11 +114,19 @@ impl Ledger {
     /// A fresh copy of the counters, allocated; refresh it with [`LedgerCounters::copy_from`].
     pub fn counters(&self) -> LedgerCounters {
         let mut copy = self.counters.clone();
-        copy.elapsed_cycles = self.elapsed_cycles();
+        self.complete(&mut copy);
         copy
     }
 
-    /// The counters in place; their `elapsed_cycles` is only filled in a copy.
+    /// Fills in a copy what the counters in place do not have.
+    pub(super) fn complete(&self, copy: &mut LedgerCounters) {
+        copy.elapsed_cycles = self.elapsed_cycles();
+        for (row, visits) in copy.rows.iter_mut().zip(&self.visits) {
+            (row.calls, row.packets) = (visits.calls, visits.packets);
+        }
+    }
+
+    /// The counters in place; see [`Ledger::complete`].
     pub(super) fn raw(&self) -> &LedgerCounters {
         &self.counters
     }
@@ -219,9 +237,9 @@ impl Ledger {
     #[inline]
     pub fn visit(&mut self, row: Row, packets: usize) {
         let place = self.place(row);
-        if let Some(row) = self.counters.rows.get_mut(place) {
-            row.calls += 1;
-            row.packets += packets as u64;
+        if let Some(visits) = self.visits.get_mut(place) {
+            visits.calls += 1;
+            visits.packets += packets as u64;
         }
     }
 

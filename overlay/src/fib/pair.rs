@@ -15,8 +15,8 @@
 use super::mac::{MacDestination, MacTable};
 use crate::num::NetworkId;
 
-/// Sets of two pairs; a set is one cache line. A power of two.
-const SETS: usize = 2048;
+/// Sets of two pairs; a set is one cache line: 64 KiB, a part of a second-level cache. A power of two.
+const SETS: usize = 1024;
 const SHIFT: u32 = 64 - SETS.ilog2();
 
 /// What an answer holds for besides the stations: the place where the source's packets come in (high half), a network, the
