@@ -15,7 +15,7 @@ use std::ptr::{self, NonNull};
 use std::slice;
 
 use dpdk_sys as sys;
-use overlay::packet::{META_RECEIVED_OCTETS, Meta, PacketBuf};
+use overlay::packet::{META_RECEIVED_OCTETS, Meta, PacketBuf, Ways};
 
 use super::mempool::Mempool;
 pub use super::offload::{L4Checksum, L4Kind};
@@ -168,6 +168,14 @@ impl Mbuf {
     pub fn set_meta(&mut self, meta: Meta) {
         // SAFETY: the private area is 64 octets, 64-aligned, and ours by `&mut self`.
         unsafe { self.segment().meta().write(meta) }
+    }
+
+    /// Writes where the packet comes from and where it goes: the first word of its metadata.
+    #[inline(always)]
+    pub fn set_ways(&mut self, ways: Ways) {
+        // SAFETY: `Ways` is a word laid out as the first eight octets of a Meta (asserted where it is defined), which is
+        // 64-aligned and ours by `&mut self`; all its values are valid there, since identifiers are plain numbers.
+        unsafe { self.segment().meta().cast::<Ways>().write(ways) }
     }
 
     /// Appends `octets` to the packet, taking further mbufs from `pool` when they do not fit the last segment. `false`

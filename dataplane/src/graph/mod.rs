@@ -56,18 +56,33 @@ impl Edges {
     /// Each packet with its edge: a loop over both at once asks no index whether it is in range.
     #[inline(always)]
     pub fn of<'a>(&'a mut self, packets: &'a mut [Mbuf]) -> impl Iterator<Item = (&'a mut Mbuf, EdgeOf<'a>)> {
-        self.of_run(0, packets)
+        packets.iter_mut().zip(self.0.iter_mut().map(EdgeOf))
     }
 
-    /// The same for a part of the burst, which begins with its packet `first`.
+    /// Gives each packet its edge, in order: `usual` takes packets from the front of a run until one is not as usual, and
+    /// says how many it took; `other` decides about that one.
+    ///
+    /// A loop over usual packets that is a function of its own (not inlined, without calls) keeps what it works with in
+    /// registers; in one loop with the calls for all the rest, half of its instructions would move them to the stack
+    /// and back.
     #[inline(always)]
-    pub fn of_run<'a>(
-        &'a mut self,
-        first: usize,
-        packets: &'a mut [Mbuf],
-    ) -> impl Iterator<Item = (&'a mut Mbuf, EdgeOf<'a>)> {
-        let edges = self.0.get_mut(first..).unwrap_or_default();
-        packets.iter_mut().zip(edges.iter_mut().map(EdgeOf))
+    pub fn by_runs<S>(
+        &mut self,
+        packets: &mut [Mbuf],
+        state: &mut S,
+        usual: impl Fn(&mut S, &mut [Mbuf], &mut [u8]) -> usize,
+        mut other: impl FnMut(&mut S, &mut Mbuf) -> Result<u8, DropReason>,
+    ) {
+        let mut done = 0;
+        while let (Some(packets), Some(edges)) = (packets.get_mut(done..), self.0.get_mut(done..)) {
+            let taken = usual(state, packets, edges);
+            let (Some(packet), Some(edge)) = (packets.get_mut(taken), edges.get_mut(taken)) else { return };
+            match other(state, packet) {
+                Ok(next) => *edge = next,
+                Err(reason) => EdgeOf(edge).drop(packet.meta_mut(), reason),
+            }
+            done += taken + 1;
+        }
     }
 
     /// Packet `index` takes `edge`. Out of range is ignored: a burst is never that long.

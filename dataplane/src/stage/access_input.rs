@@ -4,9 +4,9 @@
 //! Reads: head. Writes: `meta.network`, `meta.pair`, `meta.vlan`; what the [`shortcut`] does.
 
 use overlay::fib::mac::MacDestination;
-use overlay::fib::pair::PairReader;
+use overlay::fib::pair::{Context, PairReader};
 use overlay::num::NetworkId;
-use overlay::packet::PacketBuf;
+use overlay::packet::{PacketBuf, Ways};
 use overlay::reason::DropReason;
 
 use super::shortcut::{BRIDGE, Sum};
@@ -33,36 +33,40 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     let Some(port) = tables.port(ingress) else { return };
     let network = port.network;
     let context = pairs.context(network, MacDestination::port(ingress, 0));
-    // Requests that may be answered here go to a group address, and no source is one: these bits, little endian.
-    let suppress = tables.network(network).is_some_and(|network| network.suppress);
-    let groups = if network.is_some() { 1 << 48 | u64::from(suppress) } else { u64::MAX };
-    // What the bridge counts, or nobody.
-    let mut others = Sum::default();
-    let mut all = Sum { packets: packets.len() as u64, octets: 0 };
-    for (packet, edge) in edges.of(packets) {
-        let octets = packet.packet_octets();
-        all.octets += octets as u64;
-        if let Some(header) = packet.head().first_chunk::<14>().copied() {
-            let addresses = header.first_chunk().map_or(0, |octets| u64::from_le_bytes(*octets));
-            let [.., high, low] = header;
-            let tag = [vlan::TPID, vlan::TPID_SERVICE].map(u16::to_be_bytes).contains(&[high, low]);
-            if addresses & groups == 0 && !tag {
-                let next = shortcut::take(pairs, packet, header, network, context);
-                if next == BRIDGE {
-                    others.add(octets);
-                }
-                edge.take(next);
-                continue;
-            }
-        }
-        others.add(octets);
-        match careful(tables, pairs, port, packet) {
-            Ok(next) => edge.take(next),
-            Err(reason) => edge.drop(packet.meta_mut(), reason),
-        }
+    let mut input = Input { pairs, here: Ways::new(ingress, network), context, taken: Sum::default(), other_octets: 0 };
+    let other = |input: &mut Input<'_>, packet: &mut Mbuf| {
+        input.other_octets += packet.packet_octets() as u64;
+        careful(tables, pairs, port, packet)
+    };
+    edges.by_runs(packets, &mut input, usual, other);
+    input.taken.count(network, &mut cx.counters.networks);
+    cx.counters.rx_octets(ingress, input.taken.octets + input.other_octets);
+}
+
+/// What the packets of a burst share, and their sums.
+struct Input<'a> {
+    pairs: PairReader<'a>,
+    here: Ways,
+    context: Context,
+    /// What took the shortcut.
+    taken: Sum,
+    /// What did not.
+    other_octets: u64,
+}
+
+/// Frames between stations that were bridged a moment ago.
+#[inline(never)]
+fn usual(input: &mut Input<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
+    let Input { pairs, here, context, .. } = *input;
+    let (mut count, mut octets) = (0, 0);
+    for (packet, edge) in packets.iter_mut().zip(edges) {
+        let Some(next) = shortcut::take(pairs, packet, here, context) else { break };
+        *edge = next;
+        octets += packet.packet_octets() as u64;
+        count += 1;
     }
-    all.count(others, network, &mut cx.counters.networks);
-    cx.counters.rx_octets(ingress, all.octets);
+    input.taken.add(count, octets);
+    count
 }
 
 /// A frame with a tag, or one on a port that has only tagged networks, or one that may have to be answered or dropped.

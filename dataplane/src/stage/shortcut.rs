@@ -3,11 +3,11 @@
 //! Not a stage but a part of those before the bridge, which know the network and have the Ethernet header at hand. One pass,
 //! without a prefetch: what is remembered fits the second-level cache, whose latency the next packets cover. Why at all:
 //! docs/adr/0012.
-//! Reads: MAC addresses. Writes: `meta.network`, `meta.egress`, `meta.tunnel`; towards the bridge, `meta.pair`.
+//! Reads: the Ethernet header. Writes: `meta.network`, `meta.egress`, `meta.tunnel`.
 
 use overlay::fib::pair::{Context, PairReader};
 use overlay::num::{NetworkId, PortId, TunnelId};
-use overlay::packet::PacketBuf;
+use overlay::packet::{PacketBuf, Ways};
 
 use crate::dpdk::Mbuf;
 use crate::tables::NetworkCounters;
@@ -33,14 +33,10 @@ impl Known {
         self.0
     }
 
+    /// Tunnel and egress, as [`Ways`] takes them.
     #[inline(always)]
-    const fn egress(&self) -> PortId {
-        PortId((self.0 >> 16) as u16)
-    }
-
-    #[inline(always)]
-    const fn tunnel(&self) -> TunnelId {
-        TunnelId(self.0 as u16)
+    const fn way(&self) -> u32 {
+        self.0 as u32
     }
 
     #[inline(always)]
@@ -54,24 +50,19 @@ impl Known {
     }
 }
 
-/// Puts the packet into `network` and says where it goes: to its egress or its tunnel, or by the edge [`BRIDGE`].
+/// Sends the packet where the ones before it went: to its egress or its tunnel. `None`, and nothing has changed, if it is
+/// not known where that is. `here` says where it comes from, and `context` the same for the memory of pairs.
+///
+/// What is remembered is neither tagged nor from or to a group, so that these need not be looked for before.
 #[inline(always)]
-pub(super) fn take(pairs: PairReader<'_>, packet: &mut Mbuf, header: [u8; 14], network: NetworkId, context: Context) -> u8 {
-    let pair = pairs.ask(&header, context);
-    let octets = packet.packet_octets();
-    let meta = packet.meta_mut();
-    meta.network = network;
-    match pairs.find(&pair).map(Known) {
-        Some(way) if octets <= way.max_octets() => {
-            meta.egress = way.egress();
-            meta.tunnel = way.tunnel();
-            way.edge()
-        }
-        _ => {
-            meta.pair = pair;
-            BRIDGE
-        }
+pub(super) fn take(pairs: PairReader<'_>, packet: &mut Mbuf, here: Ways, context: Context) -> Option<u8> {
+    let pair = pairs.ask(packet.head().first_chunk()?, context);
+    let way = Known(pairs.find(&pair)?);
+    if packet.packet_octets() > way.max_octets() {
+        return None;
     }
+    packet.set_ways(here.with_way(way.way()));
+    Some(way.edge())
 }
 
 /// Packets and octets.
@@ -83,17 +74,17 @@ pub(super) struct Sum {
 
 impl Sum {
     #[inline(always)]
-    pub(super) fn add(&mut self, octets: usize) {
-        self.packets += 1;
-        self.octets += octets as u64;
+    pub(super) fn add(&mut self, packets: usize, octets: u64) {
+        self.packets += packets as u64;
+        self.octets += octets;
     }
 
-    /// Counts all but `others` for `network`: the bridge counts its own.
+    /// Counts what took the shortcut for `network`: the bridge counts its own.
     #[inline]
-    pub(super) fn count(&self, others: Self, network: NetworkId, counters: &mut [NetworkCounters]) {
+    pub(super) fn count(&self, network: NetworkId, counters: &mut [NetworkCounters]) {
         if let Some(counter) = counters.get_mut(network.index()) {
-            counter.packets += self.packets - others.packets;
-            counter.octets += self.octets - others.octets;
+            counter.packets += self.packets;
+            counter.octets += self.octets;
         }
     }
 }
@@ -106,7 +97,7 @@ mod tests {
     #[test]
     fn a_way_is_kept_whole() {
         let way = Known(Known::new(ENCAP, PortId(0xabcd), TunnelId(0x1234), 9018).to_bits());
-        assert_eq!((way.edge(), way.egress(), way.tunnel(), way.max_octets()), (ENCAP, PortId(0xabcd), TunnelId(0x1234), 9018));
+        assert_eq!((way.edge(), way.way(), way.max_octets()), (ENCAP, 0xabcd_1234, 9018));
         assert_eq!(Known::new(TX, PortId(1), TunnelId(1), u32::MAX).max_octets(), 0xffff);
     }
 

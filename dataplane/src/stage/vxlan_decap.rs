@@ -6,7 +6,7 @@
 use overlay::fib::mac::MacDestination;
 use overlay::fib::pair::{Context, PairReader};
 use overlay::num::{NetworkId, TunnelId, Vni};
-use overlay::packet::PacketBuf;
+use overlay::packet::{PacketBuf, Ways};
 use overlay::packet::outer::OuterUdp;
 use overlay::reason::DropReason;
 use overlay::tunnel::vxlan::{self, PlainV4};
@@ -33,9 +33,11 @@ struct Known {
     network: NetworkId,
     tunnel: TunnelId,
     context: Context,
-    served: Sum,
-    /// Of these, what went to the bridge.
-    others: Sum,
+    here: Ways,
+    /// What it has served.
+    all: Sum,
+    /// Of these, what took the shortcut.
+    taken: Sum,
 }
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
@@ -67,7 +69,8 @@ fn pop(
     let outer = OuterUdp::read(packet.head(), packet.meta().l4_offset).ok_or(DropReason::VxlanTruncated)?;
     let vni = vxlan::inspect(&outer)?;
     if known.vni != vni || !outer.same_source(known.source) || !known.network.is_some() {
-        let answer = look_up(tables, pairs, vni, &outer)?;
+        let mut answer = look_up(tables, pairs, vni, &outer)?;
+        answer.here = Ways::new(packet.meta().ingress, answer.network);
         known.close(counters);
         *known = answer;
     }
@@ -83,8 +86,9 @@ impl Default for Known {
             network: NetworkId::NONE,
             tunnel: TunnelId::NONE,
             context: Context::default(),
-            served: Sum::default(),
-            others: Sum::default(),
+            here: Ways::default(),
+            all: Sum::default(),
+            taken: Sum::default(),
         }
     }
 }
@@ -93,29 +97,31 @@ impl Known {
     /// Counts a popped packet and puts it into the network.
     #[inline(always)]
     fn enter(&mut self, pairs: PairReader<'_>, packet: &mut Mbuf) -> Result<u8, DropReason> {
-        let Some(header) = packet.head().first_chunk::<14>().copied() else {
+        let octets = packet.packet_octets() as u64;
+        self.all.add(1, octets);
+        if let Some(next) = shortcut::take(pairs, packet, self.here, self.context) {
+            self.taken.add(1, octets);
+            return Ok(next);
+        }
+        let Some(header) = packet.head().first_chunk::<14>() else {
             return Err(DropReason::VxlanInnerTruncated);
         };
         if header[6] & 1 != 0 {
             return Err(DropReason::SourceMacMulticast);
         }
-        let octets = packet.packet_octets();
-        self.served.add(octets);
-        packet.meta_mut().tunnel = self.tunnel;
-        let next = shortcut::take(pairs, packet, header, self.network, self.context);
-        if next == BRIDGE {
-            self.others.add(octets);
-        }
-        Ok(next)
+        let pair = pairs.ask(header, self.context);
+        let meta = packet.meta_mut();
+        (meta.network, meta.tunnel, meta.pair) = (self.network, self.tunnel, pair);
+        Ok(BRIDGE)
     }
 
     /// Counts what was served.
     fn close(&self, counters: &mut Counters) {
         if let Some(counters) = counters.tunnels.get_mut(self.tunnel.index()) {
-            counters.rx_packets += self.served.packets;
-            counters.rx_octets += self.served.octets;
+            counters.rx_packets += self.all.packets;
+            counters.rx_octets += self.all.octets;
         }
-        self.served.count(self.others, self.network, &mut counters.networks);
+        self.taken.count(self.network, &mut counters.networks);
     }
 }
 

@@ -40,66 +40,75 @@ struct Known<'a> {
     /// `None` when the next hop has yet to be asked.
     way: Result<Option<Way<'a>>, DropReason>,
     tunnel: TunnelId,
-    /// The first packet that it serves.
-    begin: usize,
-    /// Octets of all packets so far, those that it refused among them.
-    octets: u64,
-    /// What it refused.
-    refused: Sum,
+    /// What went this way.
+    pushed: Sum,
 }
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     let Some(first) = packets.first() else { return };
-    let (tables, now_secs, end) = (&*cx.tables, cx.now.secs, packets.len());
-    let mut known = Known::new(tables, first.meta(), now_secs, 0);
-    for (index, (packet, edge)) in edges.of(packets).enumerate() {
+    let (tables, now_secs, counters) = (&*cx.tables, cx.now.secs, &mut cx.counters.tunnels);
+    let mut known = Known::new(tables, first.meta(), now_secs);
+    edges.by_runs(packets, &mut known, usual, |known, packet| {
         if packet.meta().encapsulation() != known.key {
-            known.close(index, &mut cx.counters.tunnels);
-            known = Known::new(tables, packet.meta(), now_secs, index);
+            known.close(counters);
+            *known = Known::new(tables, packet.meta(), now_secs);
         }
-        known.octets += packet.packet_octets() as u64;
-        if let Ok(Some(way)) = &known.way
-            && way.headers.is_plain()
-            && way.push_plain(packet)
-        {
-            edge.take(TX);
-            continue;
+        known.push(packet)
+    });
+    known.close(counters);
+}
+
+/// Packets that go the known way, over IPv4 without a UDP checksum, and carry IPv4 with ports.
+#[inline(never)]
+fn usual(known: &mut Known<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
+    let Ok(Some(Way { headers, egress })) = &known.way else { return 0 };
+    let Some(push) = headers.plain() else { return 0 };
+    let (push, max_octets, egress, key) = (push.clone(), headers.max_frame_octets(), *egress, known.key);
+    let (mut count, mut sum) = (0, 0);
+    for (packet, edge) in packets.iter_mut().zip(edges) {
+        let octets = packet.packet_octets();
+        let meta = packet.meta();
+        if meta.encapsulation() != key || meta.checksum == Checksum::Partial || octets > max_octets {
+            break;
         }
-        match known.push(packet) {
-            Ok(next) => edge.take(next),
-            Err(reason) => edge.drop(packet.meta_mut(), reason),
+        let Some(inner) = Inner::of_usual(packet.head()) else { break };
+        if !push.push(packet, octets as u16, inner, 0) {
+            break;
         }
+        send(packet, inner, egress);
+        *edge = TX;
+        sum += octets as u64;
+        count += 1;
     }
-    known.close(end, &mut cx.counters.tunnels);
+    known.pushed.add(count, sum);
+    count
 }
 
 impl<'a> Known<'a> {
     #[inline(never)]
-    fn new(tables: &'a Tables, meta: &Meta, now_secs: u32, begin: usize) -> Self {
+    fn new(tables: &'a Tables, meta: &Meta, now_secs: u32) -> Self {
         let way = find(tables, meta.tunnel, meta.network, now_secs);
-        Self { key: meta.encapsulation(), way, tunnel: meta.tunnel, begin, octets: 0, refused: Sum::default() }
+        Self { key: meta.encapsulation(), way, tunnel: meta.tunnel, pushed: Sum::default() }
     }
 
     /// What is not as usual.
     #[inline(never)]
     fn push(&mut self, packet: &mut Mbuf) -> Result<u8, DropReason> {
-        let octets = packet.packet_octets();
-        let pushed = match &self.way {
-            Ok(Some(way)) => way.push(packet).map(|()| TX),
-            Ok(None) => Ok(PARK),
-            Err(reason) => Err(*reason),
-        };
-        if pushed != Ok(TX) {
-            self.refused.add(octets);
+        let octets = packet.packet_octets() as u64;
+        match &self.way {
+            Ok(Some(way)) => way.push(packet)?,
+            Ok(None) => return Ok(PARK),
+            Err(reason) => return Err(*reason),
         }
-        pushed
+        self.pushed.add(1, octets);
+        Ok(TX)
     }
 
-    /// Counts what was pushed before packet `end`.
-    fn close(&self, end: usize, counters: &mut [TunnelCounters]) {
+    /// Counts what was pushed.
+    fn close(&self, counters: &mut [TunnelCounters]) {
         if let Some(counters) = counters.get_mut(self.tunnel.index()) {
-            counters.tx_packets += (end - self.begin) as u64 - self.refused.packets;
-            counters.tx_octets += self.octets - self.refused.octets;
+            counters.tx_packets += self.pushed.packets;
+            counters.tx_octets += self.pushed.octets;
         }
     }
 }
@@ -115,33 +124,18 @@ fn find(tables: &Tables, tunnel: TunnelId, network: NetworkId, now_secs: u32) ->
 }
 
 impl Way<'_> {
-    /// Does what [`Way::push`] does for most packets; else `false`, and nothing has changed.
-    #[inline(always)]
-    fn push_plain(&self, packet: &mut Mbuf) -> bool {
-        if packet.meta().checksum == Checksum::Partial {
-            return false;
-        }
-        let inner = Inner::of(packet.head());
-        let pushed = self.headers.push_plain(packet, inner);
-        if pushed {
-            self.send(packet, inner);
-        }
-        pushed
-    }
-
-    #[inline(never)]
     fn push(&self, packet: &mut Mbuf) -> Result<(), DropReason> {
         finish_partial(packet)?;
         let inner = Inner::of(packet.head());
         self.headers.push(packet, inner)?;
-        self.send(packet, inner);
+        send(packet, inner, self.egress);
         Ok(())
     }
+}
 
-    #[inline(always)]
-    fn send(&self, packet: &mut Mbuf, inner: Inner) {
-        let meta = packet.meta_mut();
-        meta.flow_hash = inner.flow_hash;
-        meta.egress = self.egress;
-    }
+#[inline(always)]
+fn send(packet: &mut Mbuf, inner: Inner, egress: PortId) {
+    let meta = packet.meta_mut();
+    meta.flow_hash = inner.flow_hash;
+    meta.egress = egress;
 }

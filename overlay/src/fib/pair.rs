@@ -14,30 +14,47 @@
 
 use super::mac::{MacDestination, MacTable};
 use crate::num::NetworkId;
+use crate::wire::ethernet::ethertype;
 
 /// Sets of two pairs; a set is one cache line: 64 KiB, a part of a second-level cache. A power of two.
 const SETS: usize = 1024;
 const SHIFT: u32 = 64 - SETS.ilog2();
 
-/// What an answer holds for besides the stations: the place where the source's packets come in (high half), a network, the
+/// What an answer holds for besides the header: the place where the source's packets come in (high half), a network, the
 /// epoch (low quarters).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(transparent)]
 pub struct Context(u64);
 
-/// A question: the stations of a frame in their context, and where the answer would be.
+/// A question: a frame's Ethernet header in its context.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
 pub struct Pair {
     /// Octets 0 to 7 of the frame: the destination, and the first of the source.
     first: u64,
+    /// Octets 6 to 13: the source and the EtherType.
+    second: u64,
     context: Context,
-    /// Octets 8 to 11: the rest of the source.
-    rest: u32,
-    set: u32,
 }
 
+/// The group bits of destination and source, in [`Pair::first`].
+const GROUPS: u64 = 1 << 48 | 1;
+
 impl Pair {
+    /// Where the answer would be. The octets in which stations differ come last in an address: turned, one of the two does
+    /// not cancel the other. A sender that aims at one set only makes its own packets take the way through the tables.
+    #[inline(always)]
+    const fn set(&self) -> usize {
+        let mixed = self.first ^ self.second.rotate_left(24) ^ self.context.0;
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as usize
+    }
+
+    /// Whether such frames may be noted: between two stations, without a VLAN tag.
+    const fn may_be_noted(&self) -> bool {
+        let ethertype = ((self.second >> 48) as u16).swap_bytes();
+        self.first & GROUPS == 0 && ethertype != ethertype::VLAN && ethertype != ethertype::VLAN_SERVICE
+    }
+
     /// Where the packet came into its network.
     #[inline]
     pub const fn place(&self) -> MacDestination {
@@ -49,10 +66,8 @@ impl Pair {
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 struct Slot {
-    first: u64,
-    context: u64,
+    pair: Pair,
     way: u64,
-    rest: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,14 +127,15 @@ impl RecentPairs {
     }
 
     /// Notes the way of `pair` and of those that ask the same, in place of the older of two that share the set. What is
-    /// noted must have been looked up since [`RecentPairs::begin`]; a question from before that notes nothing.
+    /// noted must have been looked up since [`RecentPairs::begin`]; a question from before that notes nothing. Frames from
+    /// or to groups, and tagged ones, are not noted either, so that an answer says that a frame is neither.
     pub fn note(&mut self, pair: &Pair, way: u64) {
-        let Pair { first, context: Context(context), rest, set } = *pair;
-        if context as u16 == self.epoch
-            && let Some(Set([newer, older])) = self.sets.get_mut(set as usize)
+        if pair.context.0 as u16 == self.epoch
+            && pair.may_be_noted()
+            && let Some(Set([newer, older])) = self.sets.get_mut(pair.set())
         {
             *older = *newer;
-            *newer = Slot { first, context, way, rest };
+            *newer = Slot { pair: *pair, way };
         }
     }
 }
@@ -134,21 +150,17 @@ impl PairReader<'_> {
     /// The question for a frame that begins with `header`.
     #[inline(always)]
     pub fn ask(&self, header: &[u8; 14], context: Context) -> Pair {
-        let first = header.first_chunk().map_or(0, |octets| u64::from_le_bytes(*octets));
-        let [_, _, _, _, _, _, _, _, a, b, c, d, _, _] = *header;
-        let rest = u32::from_le_bytes([a, b, c, d]);
-        // The octets in which stations differ come last in an address: turned around, one of the two does not cancel the
-        // other. A sender that aims at one set only makes its own packets take the way through the tables.
-        let mixed = first ^ u64::from(rest).swap_bytes() ^ context.0;
-        Pair { first, context, rest, set: (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as u32 }
+        let [first, second] = [header.first_chunk(), header.last_chunk()]
+            .map(|octets| octets.map_or(0, |octets: &[u8; 8]| u64::from_le_bytes(*octets)));
+        Pair { first, second, context }
     }
 
     /// The way of `pair`, if it was noted since the last change.
     #[inline(always)]
     pub fn find(&self, pair: &Pair) -> Option<u64> {
-        let Set([newer, older]) = &self.sets[pair.set as usize % SETS];
-        let is_it = |slot: &Slot| {
-            (slot.first ^ pair.first) | (slot.context ^ pair.context.0) | u64::from(slot.rest ^ pair.rest) == 0
+        let Set([newer, older]) = &self.sets[pair.set() % SETS];
+        let is_it = |Slot { pair: Pair { first, second, context }, .. }: &Slot| {
+            (first ^ pair.first) | (second ^ pair.second) | (context.0 ^ pair.context.0) == 0
         };
         // Branches, not a choice of the address: most pairs are alone in their set, so that the way is on its way before
         // the comparison is done.
@@ -203,15 +215,33 @@ mod tests {
     }
 
     #[test]
-    fn each_octet_of_both_addresses_counts_and_no_other() {
+    fn each_octet_of_the_header_counts() {
         let mut pairs = RecentPairs::default();
-        note(&mut pairs, header(1, 2), 99);
-        for at in 0..14 {
+        // In every set, so that a wrong answer would be found.
+        let pair = ask(&pairs, header(1, 2), RED, 7);
+        pairs.sets.fill(Set([Slot { pair, way: 99 }; 2]));
+        assert_eq!(find(&pairs, header(1, 2), RED, 7), Some(99));
+        for bit in 0..14 * 8 {
             let mut other = header(1, 2);
-            other[at] ^= 0x10;
-            // In the set of the first, where a wrong answer would be.
-            let pair = Pair { set: ask(&pairs, header(1, 2), RED, 7).set, ..ask(&pairs, other, RED, 7) };
-            assert_eq!(pairs.reader().find(&pair).is_some(), at >= 12, "octet {at}");
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(find(&pairs, other, RED, 7), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn groups_and_tags_are_not_noted() {
+        for (at, octet) in [(0, 3), (6, 3), (12, 0x81), (12, 0x88)] {
+            let mut pairs = RecentPairs::default();
+            let mut special = header(1, 2);
+            special[at] = octet;
+            special[13] = if octet == 0x88 { 0xa8 } else { 0 };
+            let pair = ask(&pairs, special, RED, 7);
+            pairs.note(&pair, 99);
+            assert_eq!(find(&pairs, special, RED, 7), None, "octet {at} is {octet:#x}");
+            special[at] = header(1, 2)[at];
+            let pair = ask(&pairs, special, RED, 7);
+            pairs.note(&pair, 99);
+            assert_eq!(find(&pairs, special, RED, 7), Some(99), "but for this octet");
         }
     }
 
@@ -266,8 +296,8 @@ mod tests {
         let mut pairs = RecentPairs::default();
         let all = (0..=255).flat_map(|a| (0..32).map(move |b| header(a, b)));
         let all: Vec<_> = all.map(|header| ask(&pairs, header, RED, 7)).collect();
-        let three: Vec<_> = all.iter().filter(|pair| pair.set == all[0].set).take(3).collect();
-        assert_eq!(three.len(), 3, "8,192 pairs, 2,048 sets");
+        let three: Vec<_> = all.iter().filter(|pair| pair.set() == all[0].set()).take(3).collect();
+        assert_eq!(three.len(), 3, "8,192 pairs, 1,024 sets");
         for (way, pair) in (0..).zip(&three) {
             pairs.note(pair, way);
         }

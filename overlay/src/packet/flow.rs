@@ -33,21 +33,25 @@ pub struct Inner {
 }
 
 impl Inner {
-    /// Of the frame that starts with `head`. The usual case, IPv4 without options that is no fragment and has ports, is
-    /// recognized without a call.
+    /// Of the frame that starts with `head`.
     #[inline(always)]
     pub fn of(head: &[u8]) -> Self {
-        if let Some(f) = head.first_chunk::<38>() {
-            // EtherType, version, header length, TOS; then flags and fragment offset, TTL, protocol: as they lie.
-            let [first, second] = [12, 20].map(|at| word(f, at));
-            let protocol = (second >> 24) as u8;
-            if first & 0xff_ffff == 0x45_0008 && second & 0xff3f == 0 && has_ports(protocol) {
-                let addresses = u64::from(word(f, 26)) | u64::from(word(f, 30)) << 32;
-                let flow_hash = finish(fold(addresses, u64::from(word(f, 34)) | u64::from(protocol) << 32));
-                return Self { flow_hash, traffic_class: (first >> 24) as u8 };
-            }
+        Self::of_usual(head).unwrap_or_else(|| Self::of_any(head))
+    }
+
+    /// Likewise for the usual case, IPv4 without options that is no fragment and has ports; `None` for all others.
+    #[inline(always)]
+    pub fn of_usual(head: &[u8]) -> Option<Self> {
+        let f = head.first_chunk::<38>()?;
+        // EtherType, version, header length, TOS; then flags and fragment offset, TTL, protocol: as they lie.
+        let [first, second] = [12, 20].map(|at| word(f, at));
+        let protocol = (second >> 24) as u8;
+        if first & 0xff_ffff != 0x45_0008 || second & 0xff3f != 0 || !has_ports(protocol) {
+            return None;
         }
-        Self::of_any(head)
+        let addresses = u64::from(word(f, 26)) | u64::from(word(f, 30)) << 32;
+        let flow_hash = finish(fold(addresses, u64::from(word(f, 34)) | u64::from(protocol) << 32));
+        Some(Self { flow_hash, traffic_class: (first >> 24) as u8 })
     }
 
     #[inline(never)]

@@ -10,5 +10,5 @@ mod vecbuf;
 
 pub use buf::PacketBuf;
 pub use layout::{EthernetLayout, IpLayout};
-pub use meta::{Checksum, Flags, META_RECEIVED_OCTETS, Meta, Segmentation};
+pub use meta::{Checksum, Flags, META_RECEIVED_OCTETS, Meta, Segmentation, Ways};
 pub use vecbuf::VecBuf;

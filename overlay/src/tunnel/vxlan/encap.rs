@@ -49,16 +49,23 @@ pub struct VxlanPush<'a> {
     encap: &'a VxlanEncap,
     vni: Vni,
     next_hop: MacAddr,
-    /// Over IPv4: the headers. What differs from packet to packet is patched.
-    header: [u8; OVERHEAD_V4_OCTETS],
     /// The longest frame to be pushed before.
     max_frame_octets: u32,
+    /// Over IPv4: the headers.
+    v4: PushV4,
+    /// IPv4 without UDP checksum.
+    plain: bool,
+}
+
+/// What [`VxlanPush`] needs over IPv4, and no more: a loop that has a copy of its own keeps it in registers.
+#[derive(Clone, Debug)]
+pub struct PushV4 {
+    /// The headers. What differs from packet to packet is patched.
+    header: [u8; OVERHEAD_V4_OCTETS],
     /// As in [`VxlanEncap`].
     ip_sum: u16,
     copied: u8,
     fixed: u8,
-    /// IPv4 without UDP checksum.
-    plain: bool,
 }
 
 /// The longest frame whose outer packet is not longer than 65,535 octets, over IPv4.
@@ -129,7 +136,8 @@ impl VxlanEncap {
         let Self { ip_sum, copied, fixed, ipv6, udp_checksum, .. } = *self;
         let plain = !ipv6 && !udp_checksum;
         let max_frame_octets = max_frame_octets.min(FRAME_MAX_OCTETS);
-        VxlanPush { encap: self, vni, next_hop, header, max_frame_octets, ip_sum, copied, fixed, plain }
+        let v4 = PushV4 { header, ip_sum, copied, fixed };
+        VxlanPush { encap: self, vni, next_hop, max_frame_octets, v4, plain }
     }
 
     #[inline(never)]
@@ -165,46 +173,23 @@ impl VxlanPush<'_> {
             return Err(DropReason::MtuExceeded);
         }
         let pushed = if self.plain {
-            self.push_v4(packet, octets as u16, inner, 0)
+            self.v4.push(packet, octets as u16, inner, 0)
         } else {
             self.push_other(packet, octets as u16, inner)
         };
         if pushed { Ok(()) } else { Err(DropReason::Headroom) }
     }
 
-    /// Whether the outer header is IPv4's and has no UDP checksum.
-    #[inline(always)]
-    pub const fn is_plain(&self) -> bool {
-        self.plain
+    /// For a packet whose outer header is IPv4's and has no UDP checksum, [`PushV4::push`] does the same.
+    #[inline]
+    pub fn plain(&self) -> Option<&PushV4> {
+        self.plain.then_some(&self.v4)
     }
 
-    /// Does what [`VxlanPush::push`] does, if it [is plain](VxlanPush::is_plain); `false` where that gives an error.
-    #[inline(always)]
-    pub fn push_plain<P: PacketBuf>(&self, packet: &mut P, inner: Inner) -> bool {
-        let octets = packet.packet_octets();
-        octets <= self.max_frame_octets as usize && self.push_v4(packet, octets as u16, inner, 0)
-    }
-
-    #[inline(always)]
-    fn push_v4<P: PacketBuf>(&self, packet: &mut P, octets: u16, inner: Inner, udp_checksum: u16) -> bool {
-        let Some(header) = packet.prepend::<OVERHEAD_V4_OCTETS>() else { return false };
-        let udp_octets = octets + UDP_OVERHEAD_OCTETS;
-        let total = (udp_octets + 20).to_be();
-        let traffic_class = (inner.traffic_class & self.copied) | self.fixed;
-        // In the order of the wire, which RFC 1071 § 2 (B) allows.
-        let sum = end_around(end_around(self.ip_sum, total), u16::from(traffic_class).to_be());
-        *header = self.header;
-        header[15] = traffic_class;
-        header[16..18].copy_from_slice(&total.to_ne_bytes());
-        header[24..26].copy_from_slice(&(!sum).to_ne_bytes());
-        header[34..36].copy_from_slice(&entropy_port(inner.flow_hash).to_be_bytes());
-        header[38..40].copy_from_slice(&udp_octets.to_be_bytes());
-        if udp_checksum != 0 {
-            header[40..42].copy_from_slice(&udp_checksum.to_be_bytes());
-        }
-        let meta = packet.meta_mut();
-        (meta.l3_offset, meta.l4_offset) = (0, 0);
-        true
+    /// The longest frame to be pushed before.
+    #[inline]
+    pub const fn max_frame_octets(&self) -> usize {
+        self.max_frame_octets as usize
     }
 
     /// Over IPv6, or with a UDP checksum.
@@ -219,9 +204,9 @@ impl VxlanPush<'_> {
             0
         };
         if !encap.ipv6 {
-            return self.push_v4(packet, octets, inner, udp_checksum);
+            return self.v4.push(packet, octets, inner, udp_checksum);
         }
-        let traffic_class = (inner.traffic_class & self.copied) | self.fixed;
+        let traffic_class = (inner.traffic_class & encap.copied) | encap.fixed;
         self.push_v6(packet, traffic_class, udp_octets, source_port, udp_checksum)
     }
 
@@ -244,6 +229,32 @@ impl VxlanPush<'_> {
         header[58..60].copy_from_slice(&udp_octets.to_be_bytes());
         header[60..62].copy_from_slice(&udp_checksum.to_be_bytes());
         header[66..70].copy_from_slice(&wire_vni(self.vni));
+        let meta = packet.meta_mut();
+        (meta.l3_offset, meta.l4_offset) = (0, 0);
+        true
+    }
+}
+
+impl PushV4 {
+    /// Puts the headers before a frame of `octets`, at most [`VxlanPush::max_frame_octets`]. `false`, and nothing changed, where the
+    /// headroom is too short.
+    #[inline(always)]
+    pub fn push<P: PacketBuf>(&self, packet: &mut P, octets: u16, inner: Inner, udp_checksum: u16) -> bool {
+        let Some(header) = packet.prepend::<OVERHEAD_V4_OCTETS>() else { return false };
+        let udp_octets = octets + UDP_OVERHEAD_OCTETS;
+        let total = (udp_octets + 20).to_be();
+        let traffic_class = (inner.traffic_class & self.copied) | self.fixed;
+        // In the order of the wire, which RFC 1071 § 2 (B) allows.
+        let sum = end_around(end_around(self.ip_sum, total), u16::from(traffic_class).to_be());
+        *header = self.header;
+        header[15] = traffic_class;
+        header[16..18].copy_from_slice(&total.to_ne_bytes());
+        header[24..26].copy_from_slice(&(!sum).to_ne_bytes());
+        header[34..36].copy_from_slice(&entropy_port(inner.flow_hash).to_be_bytes());
+        header[38..40].copy_from_slice(&udp_octets.to_be_bytes());
+        if udp_checksum != 0 {
+            header[40..42].copy_from_slice(&udp_checksum.to_be_bytes());
+        }
         let meta = packet.meta_mut();
         (meta.l3_offset, meta.l4_offset) = (0, 0);
         true

@@ -14,7 +14,7 @@ mod golden;
 mod tests;
 
 pub use decap::{PlainV4, Popped, VxlanReceive, inspect, pop, pop_inspected};
-pub use encap::{VxlanEncap, VxlanParams, VxlanPush};
+pub use encap::{PushV4, VxlanEncap, VxlanParams, VxlanPush};
 
 /// Octets that VXLAN over IPv4 puts before a frame.
 pub const OVERHEAD_V4_OCTETS: usize = 14 + 20 + 8 + HEADER_OCTETS;
