@@ -170,6 +170,13 @@ impl Mbuf {
         unsafe { self.segment().meta().write(meta) }
     }
 
+    /// Where the packet comes from and where it goes.
+    #[inline(always)]
+    pub fn ways(&self) -> Ways {
+        // SAFETY: as in `set_ways`, for reading.
+        unsafe { self.segment().meta().cast::<Ways>().read() }
+    }
+
     /// Writes where the packet comes from and where it goes: the first word of its metadata.
     #[inline(always)]
     pub fn set_ways(&mut self, ways: Ways) {

@@ -60,9 +60,11 @@ fn usual(input: &mut Input<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize
     let Input { pairs, here, context, .. } = *input;
     let (mut count, mut octets) = (0, 0);
     for (packet, edge) in packets.iter_mut().zip(edges) {
-        let Some(next) = shortcut::take(pairs, packet, here, context) else { break };
-        *edge = next;
-        octets += packet.packet_octets() as u64;
+        let Some(header) = packet.head().first_chunk() else { break };
+        let length = packet.packet_octets();
+        let Some(way) = shortcut::find(pairs, header, length, context) else { break };
+        *edge = way.take(packet, here);
+        octets += length as u64;
         count += 1;
     }
     input.taken.add(count, octets);

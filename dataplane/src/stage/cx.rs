@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use super::park::Parked;
 use overlay::packet::{Checksum, PacketBuf};
+use overlay::tunnel::vxlan::RecentOuters;
 
 use crate::dpdk::{Burst, Mbuf, Mempool};
 use crate::tables::{Counters, Limiter, Tables};
@@ -126,6 +127,8 @@ pub struct Cx {
     heard: Box<[u32]>,
     /// What the bridge has looked up lately.
     pub pairs: RecentPairs,
+    /// What was decapsulated lately.
+    pub outers: RecentOuters,
     /// Learn events sent lately, so that a burst of packets from a new address is one event.
     recent: Box<[(MacKey, MacDestination, u32)]>,
 }
@@ -168,6 +171,7 @@ impl Cx {
             heard: vec![0; neighbours].into(),
             storm: vec![Limiter::default(); networks].into(),
             pairs: RecentPairs::default(),
+            outers: RecentOuters::default(),
             recent: vec![(MacKey::new(NetworkId::NONE, MacAddr::ZERO), MacDestination::from_bits(0), 0); RECENT_SLOTS]
                 .into(),
         }

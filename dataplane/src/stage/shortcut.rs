@@ -7,7 +7,7 @@
 
 use overlay::fib::pair::{Context, PairReader};
 use overlay::num::{NetworkId, PortId, TunnelId};
-use overlay::packet::{PacketBuf, Ways};
+use overlay::packet::Ways;
 
 use crate::dpdk::Mbuf;
 use crate::tables::NetworkCounters;
@@ -48,21 +48,22 @@ impl Known {
     const fn edge(&self) -> u8 {
         (self.0 >> 48) as u8
     }
+
+    /// Sends the packet this way, to its egress or its tunnel; `here` says where it comes from.
+    #[inline(always)]
+    pub(super) fn take(&self, packet: &mut Mbuf, here: Ways) -> u8 {
+        packet.set_ways(here.with_way(self.way()));
+        self.edge()
+    }
 }
 
-/// Sends the packet where the ones before it went: to its egress or its tunnel. `None`, and nothing has changed, if it is
-/// not known where that is. `here` says where it comes from, and `context` the same for the memory of pairs.
+/// Where the ones before it went, of a frame of `octets` that begins with `header`; `context` says where it comes from.
 ///
 /// What is remembered is neither tagged nor from or to a group, so that these need not be looked for before.
 #[inline(always)]
-pub(super) fn take(pairs: PairReader<'_>, packet: &mut Mbuf, here: Ways, context: Context) -> Option<u8> {
-    let pair = pairs.ask(packet.head().first_chunk()?, context);
-    let way = Known(pairs.find(&pair)?);
-    if packet.packet_octets() > way.max_octets() {
-        return None;
-    }
-    packet.set_ways(here.with_way(way.way()));
-    Some(way.edge())
+pub(super) fn find(pairs: PairReader<'_>, header: &[u8; 14], octets: usize, context: Context) -> Option<Known> {
+    let way = Known(pairs.find(&pairs.ask(header, context))?);
+    (octets <= way.max_octets()).then_some(way)
 }
 
 /// Packets and octets.

@@ -1,11 +1,13 @@
 //! From the underlay: what is tunnelled to us, what asks something of us, what is for the host, and what is nobody's.
 //!
-//! Reads: outer headers. Writes: `meta.l4_offset` of what is tunnelled: where the decap stage finds the UDP header.
+//! Reads: outer headers. Writes, of what is tunnelled: `meta.l4_offset`, where the decap stage finds the UDP header; `meta.network` and
+//! `meta.tunnel`, if it is like something that was decapsulated lately and has passed all receive checks.
 
-use overlay::num::MacAddr;
-use overlay::packet::outer::{Arrival, classify, vxlan_offset};
-use overlay::packet::{Checksum, PacketBuf};
+use overlay::num::{MacAddr, PortId};
+use overlay::packet::outer::{Arrival, UDP_OFFSET_V4, classify};
+use overlay::packet::{Checksum, PacketBuf, Ways};
 use overlay::reason::DropReason;
+use overlay::tunnel::vxlan::RecentOuters;
 use overlay::wire::{ethernet, protocol};
 
 use super::Cx;
@@ -31,27 +33,44 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
     let tables = &*cx.tables;
     let Some(port) = tables.port(ingress) else { return };
     let mac = port.mac;
-    let mut octets = 0;
-    for (packet, edge) in edges.of(packets) {
-        octets += packet.packet_octets() as u64;
-        let head = packet.head();
-        if packet.meta().checksum != Checksum::Bad
-            && is_for(head, mac)
-            && let Some(offset) = vxlan_offset(head, packet.packet_octets(), &tables.underlay)
-        {
-            packet.meta_mut().l4_offset = offset;
-            edge.take(DECAP);
-            continue;
-        }
-        match other(tables, mac, packet) {
-            Ok(next) => edge.take(next),
-            Err(reason) => edge.drop(packet.meta_mut(), reason),
-        }
-    }
+    let mut input = Input { outers: &cx.outers, ingress, octets: 0 };
+    edges.by_runs(packets, &mut input, usual, |input, packet| {
+        input.octets += packet.packet_octets() as u64;
+        other(tables, mac, packet)
+    });
+    let octets = input.octets;
     cx.counters.rx_octets(ingress, octets);
 }
 
-/// What is not VXLAN as usual.
+/// What the packets of a burst share, and the sum of their octets.
+struct Input<'a> {
+    outers: &'a RecentOuters,
+    ingress: PortId,
+    octets: u64,
+}
+
+/// What is like something that was decapsulated lately.
+#[inline(never)]
+fn usual(input: &mut Input<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
+    let Input { outers, ingress, .. } = *input;
+    let (mut count, mut octets) = (0, 0);
+    for (packet, edge) in packets.iter_mut().zip(edges) {
+        if !matches!(packet.meta().checksum, Checksum::Unknown | Checksum::Good) {
+            break;
+        }
+        let length = packet.packet_octets() as u64;
+        let Some((network, tunnel)) = outers.find(packet, ingress) else { break };
+        packet.set_ways(Ways::through(ingress, network, tunnel));
+        packet.meta_mut().l4_offset = UDP_OFFSET_V4;
+        *edge = DECAP;
+        octets += length;
+        count += 1;
+    }
+    input.octets += octets;
+    count
+}
+
+/// What was not seen before.
 #[inline(never)]
 fn other(tables: &Tables, mac: MacAddr, packet: &mut Mbuf) -> Result<u8, DropReason> {
     if packet.meta().checksum == Checksum::Bad {

@@ -1,15 +1,15 @@
 //! Pop: from a tunnel to its network. RFC 7348 § 4.2, § 5.
 //!
-//! Reads: outer headers, by `meta.l4_offset`. Writes: `meta.network`, `meta.pair`, `meta.tunnel`, `Flags::FROM_TUNNEL`;
+//! Reads: outer headers, by `meta.l4_offset`; what `uplink-input` has recognized, by `meta.network`. Writes: `meta.network`, `meta.pair`, `meta.tunnel`, `Flags::FROM_TUNNEL`;
 //! what the [`shortcut`] does.
 
 use overlay::fib::mac::MacDestination;
 use overlay::fib::pair::{Context, PairReader};
-use overlay::num::{NetworkId, TunnelId, Vni};
-use overlay::packet::{PacketBuf, Ways};
+use overlay::num::{NetworkId, PortId, TunnelId, Vni};
 use overlay::packet::outer::OuterUdp;
+use overlay::packet::{Meta, PacketBuf, Ways};
 use overlay::reason::DropReason;
-use overlay::tunnel::vxlan::{self, PlainV4};
+use overlay::tunnel::vxlan::{self, OVERHEAD_V4_OCTETS, RecentOuters};
 
 use super::shortcut::{BRIDGE, Sum};
 use super::{Cx, shortcut};
@@ -25,114 +25,149 @@ pub(super) const SPEC: Spec<Cx> = Spec {
     process: Process::Each(process),
 };
 
-/// The last answer: packets of a burst tend to come from one VTEP for one network. And the packets it has served.
-struct Known {
-    vni: Vni,
-    source: [u64; 2],
-    plain: Option<PlainV4>,
-    network: NetworkId,
-    tunnel: TunnelId,
-    context: Context,
-    here: Ways,
-    /// What it has served.
-    all: Sum,
-    /// Of these, what took the shortcut.
-    taken: Sum,
-}
-
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
+    let Some(first) = packets.first() else { return };
     cx.pairs.begin(&cx.tables.macs, cx.now.secs);
     let (tables, pairs) = (&*cx.tables, cx.pairs.reader());
-    let mut known = Known::default();
-    for (packet, edge) in edges.of(packets) {
-        let popped = match &known.plain {
-            Some(plain) if plain.pop(packet) => Ok(()),
-            _ => pop(tables, pairs, packet, &mut known, &mut cx.counters),
-        };
-        match popped.and_then(|()| known.enter(pairs, packet)) {
-            Ok(next) => edge.take(next),
-            Err(reason) => edge.drop(packet.meta_mut(), reason),
+    let (outers, counters) = (&mut cx.outers, &mut cx.counters);
+    let mut known = Known::new(pairs, Origin::recognized(first.meta()).unwrap_or_default());
+    edges.by_runs(packets, &mut known, usual, |known, packet| {
+        let meta = packet.meta();
+        let (ingress, recognized) = (meta.ingress, Origin::recognized(meta));
+        if let Some(origin) = recognized {
+            known.switch(origin, counters);
+            if let Some(next) = known.take_recent(packet) {
+                known.taken.add(1, packet.packet_octets() as u64);
+                return Ok(next);
+            }
         }
-    }
-    known.close(&mut cx.counters);
-}
-
-/// A packet that is not like the one before it.
-#[inline(never)]
-fn pop(
-    tables: &Tables,
-    pairs: PairReader<'_>,
-    packet: &mut Mbuf,
-    known: &mut Known,
-    counters: &mut Counters,
-) -> Result<(), DropReason> {
-    let outer = OuterUdp::read(packet.head(), packet.meta().l4_offset).ok_or(DropReason::VxlanTruncated)?;
-    let vni = vxlan::inspect(&outer)?;
-    if known.vni != vni || !outer.same_source(known.source) || !known.network.is_some() {
-        let mut answer = look_up(tables, pairs, vni, &outer)?;
-        answer.here = Ways::new(packet.meta().ingress, answer.network);
-        known.close(counters);
-        *known = answer;
-    }
-    vxlan::pop_inspected(packet, &outer, &tables.vxlan)
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        Self {
-            vni: Vni::from_low_bits(0),
-            source: [0; 2],
-            plain: None,
-            network: NetworkId::NONE,
-            tunnel: TunnelId::NONE,
-            context: Context::default(),
-            here: Ways::default(),
-            all: Sum::default(),
-            taken: Sum::default(),
+        let outer = OuterUdp::read(packet.head(), packet.meta().l4_offset).ok_or(DropReason::VxlanTruncated)?;
+        let vni = vxlan::inspect(&outer)?;
+        if recognized.is_none() {
+            known.switch(look_up(tables, ingress, vni, &outer)?, counters);
         }
-    }
+        let plain = recognized.is_none() && !outer.ipv6 && outer.udp_checksum == 0;
+        let head = if plain { packet.head().first_chunk::<{ RecentOuters::OCTETS }>().copied() } else { None };
+        vxlan::pop_inspected(packet, &outer, &tables.vxlan)?;
+        if let Some(head) = head {
+            outers.note(&head, ingress, known.origin.network, known.origin.tunnel);
+        }
+        known.enter(packet)
+    });
+    known.close(counters);
 }
 
-impl Known {
-    /// Counts a popped packet and puts it into the network.
+/// Where packets come from.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Origin {
+    ingress: PortId,
+    network: NetworkId,
+    tunnel: TunnelId,
+}
+
+impl Origin {
+    /// Of a packet that the stage before has recognized.
     #[inline(always)]
-    fn enter(&mut self, pairs: PairReader<'_>, packet: &mut Mbuf) -> Result<u8, DropReason> {
-        let octets = packet.packet_octets() as u64;
-        self.all.add(1, octets);
-        if let Some(next) = shortcut::take(pairs, packet, self.here, self.context) {
-            self.taken.add(1, octets);
-            return Ok(next);
+    fn recognized(meta: &Meta) -> Option<Self> {
+        let Meta { ingress, network, tunnel, .. } = *meta;
+        network.is_some().then_some(Self { ingress, network, tunnel })
+    }
+}
+
+/// What the packets of one origin share, and their sums.
+struct Known<'a> {
+    pairs: PairReader<'a>,
+    origin: Origin,
+    ways: Ways,
+    context: Context,
+    /// What took the shortcut.
+    taken: Sum,
+    /// What did not.
+    others: Sum,
+}
+
+/// Packets of one origin that are like others before, between stations that were bridged a moment ago.
+#[inline(never)]
+fn usual(known: &mut Known<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
+    let Known { pairs, origin, ways, context, .. } = *known;
+    let (mut count, mut octets) = (0, 0);
+    for (packet, edge) in packets.iter_mut().zip(edges) {
+        if packet.ways() != ways {
+            break;
         }
-        let Some(header) = packet.head().first_chunk::<14>() else {
-            return Err(DropReason::VxlanInnerTruncated);
-        };
+        let known = Known { pairs, origin, ways, context, taken: Sum::default(), others: Sum::default() };
+        let Some(next) = known.take_recent(packet) else { break };
+        *edge = next;
+        octets += packet.packet_octets() as u64;
+        count += 1;
+    }
+    known.taken.add(count, octets);
+    count
+}
+
+impl<'a> Known<'a> {
+    fn new(pairs: PairReader<'a>, origin: Origin) -> Self {
+        let Origin { ingress, network, tunnel } = origin;
+        let context = pairs.context(network, MacDestination::tunnel(tunnel));
+        let ways = Ways::through(ingress, network, tunnel);
+        Self { pairs, origin, ways, context, taken: Sum::default(), others: Sum::default() }
+    }
+
+    /// Turns to packets of another origin.
+    fn switch(&mut self, origin: Origin, counters: &mut Counters) {
+        if origin != self.origin {
+            self.close(counters);
+            *self = Self::new(self.pairs, origin);
+        }
+    }
+
+    /// Pops a recognized packet, if it may take the shortcut: then nothing of the inner frame needs to be checked, since a
+    /// remembered pair is neither tagged nor from a group.
+    #[inline(always)]
+    fn take_recent(&self, packet: &mut Mbuf) -> Option<u8> {
+        let inner = packet.head().get(OVERHEAD_V4_OCTETS..)?.first_chunk()?;
+        let way = shortcut::find(self.pairs, inner, packet.packet_octets() - OVERHEAD_V4_OCTETS, self.context)?;
+        if !vxlan::pop_recent(packet) {
+            return None;
+        }
+        Some(way.take(packet, self.ways))
+    }
+
+    /// Puts a popped packet into the network.
+    fn enter(&mut self, packet: &mut Mbuf) -> Result<u8, DropReason> {
+        let octets = packet.packet_octets() as u64;
+        let header = packet.head().first_chunk().ok_or(DropReason::VxlanInnerTruncated)?;
+        if let Some(way) = shortcut::find(self.pairs, header, packet.packet_octets(), self.context) {
+            self.taken.add(1, octets);
+            return Ok(way.take(packet, self.ways));
+        }
+        self.others.add(1, octets);
         if header[6] & 1 != 0 {
             return Err(DropReason::SourceMacMulticast);
         }
-        let pair = pairs.ask(header, self.context);
+        let pair = self.pairs.ask(header, self.context);
         let meta = packet.meta_mut();
-        (meta.network, meta.tunnel, meta.pair) = (self.network, self.tunnel, pair);
+        (meta.network, meta.tunnel, meta.pair) = (self.origin.network, self.origin.tunnel, pair);
         Ok(BRIDGE)
     }
 
-    /// Counts what was served.
+    /// Counts what came from there.
     fn close(&self, counters: &mut Counters) {
-        if let Some(counters) = counters.tunnels.get_mut(self.tunnel.index()) {
-            counters.rx_packets += self.all.packets;
-            counters.rx_octets += self.all.octets;
+        if let Some(counters) = counters.tunnels.get_mut(self.origin.tunnel.index()) {
+            counters.rx_packets += self.taken.packets + self.others.packets;
+            counters.rx_octets += self.taken.octets + self.others.octets;
         }
-        self.taken.count(self.network, &mut counters.networks);
+        self.taken.count(self.origin.network, &mut counters.networks);
     }
 }
 
+/// The network of the VNI, if the sender is one of its endpoints.
 #[inline(never)]
-fn look_up(tables: &Tables, pairs: PairReader<'_>, vni: Vni, outer: &OuterUdp) -> Result<Known, DropReason> {
+fn look_up(tables: &Tables, ingress: PortId, vni: Vni, outer: &OuterUdp) -> Result<Origin, DropReason> {
     let network = tables.vnis.lookup(vni).ok_or(DropReason::VxlanVniUnknown)?;
     let tunnel = tables.vteps.lookup(outer.source()).ok_or(DropReason::VxlanVtepUnknown)?;
     if tables.network(network).is_some_and(|entry| entry.has_tunnel(tunnel)) {
-        let plain = PlainV4::like(outer);
-        let context = pairs.context(network, MacDestination::tunnel(tunnel));
-        Ok(Known { vni, source: outer.source_words(), plain, network, tunnel, context, ..Known::default() })
+        Ok(Origin { ingress, network, tunnel })
     } else {
         Err(DropReason::VxlanVtepUnknown)
     }

@@ -45,7 +45,7 @@ impl Pair {
     /// not cancel the other. A sender that aims at one set only makes its own packets take the way through the tables.
     #[inline(always)]
     const fn set(&self) -> usize {
-        let mixed = self.first ^ self.second.rotate_left(24) ^ self.context.0;
+        let mixed = self.first ^ self.second.swap_bytes() ^ self.context.0;
         (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as usize
     }
 

@@ -132,6 +132,12 @@ impl Ways {
         Self(ingress.0 as u64 | (network.0 as u64) << 16 | u64::MAX << 32)
     }
 
+    /// A packet that came in on `ingress` through `tunnel` into `network`; it goes nowhere yet.
+    #[inline(always)]
+    pub const fn through(ingress: PortId, network: NetworkId, tunnel: TunnelId) -> Self {
+        Self::new(ingress, network).with_way(tunnel.0 as u32 | (PortId::NONE.0 as u32) << 16)
+    }
+
     /// The same with tunnel and egress: the low and the high half of `way`.
     #[inline(always)]
     #[must_use]

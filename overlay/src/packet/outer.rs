@@ -18,8 +18,9 @@ pub use local::{LocalAddresses, LocalAddressesError};
 const ETHERNET_OCTETS: usize = ethernet::HEADER_OCTETS;
 const UDP_OCTETS: usize = udp::HEADER_OCTETS;
 const VXLAN_OCTETS: usize = vxlan::HEADER_OCTETS;
-/// Where the UDP header is behind IPv4 without options, and behind IPv6 without extension headers.
-const UDP_OFFSET_V4: u16 = 34;
+/// Where the UDP header is behind IPv4 without options.
+pub const UDP_OFFSET_V4: u16 = 34;
+/// Where it is behind IPv6 without extension headers.
 const UDP_OFFSET_V6: u16 = 54;
 
 /// What classifying needs to know of an uplink.

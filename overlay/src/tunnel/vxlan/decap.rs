@@ -10,7 +10,6 @@ use crate::packet::{Checksum, Flags, PacketBuf};
 use crate::reason::DropReason;
 use crate::tunnel::ecn::{decapsulate, may_change_inner};
 use crate::wire::checksum::{Sum, update_u16};
-use crate::wire::ethernet::ethertype;
 use crate::wire::{Ecn, ethernet, udp, vxlan};
 
 /// UDP and VXLAN headers.
@@ -63,61 +62,18 @@ pub fn pop<P: PacketBuf>(packet: &mut P, outer: &OuterUdp, params: &VxlanReceive
     Ok(Popped { vni, source: outer.source() })
 }
 
-/// Most packets, told by a few comparisons: from one IPv4 endpoint with one VNI, without a UDP checksum, padding,
-/// congestion mark or inner tag. Such a packet passes all receive checks.
-#[derive(Clone, Copy, Debug)]
-pub struct PlainV4 {
-    source: u32,
-    /// The VXLAN header's octets that count: flags and VNI.
-    vxlan: u64,
-}
-
-impl PlainV4 {
-    /// The flag and the VNI in a VXLAN header, as a big-endian number.
-    const COUNTS: u64 = (FLAG_VNI as u64) << 56 | 0xff_ffff << 8;
-    const OVERHEAD: u16 = OVERHEAD_V4_OCTETS as u16;
-
-    /// Packets like the one that came with `outer`; `None` over IPv6.
-    pub fn like(outer: &OuterUdp) -> Option<Self> {
-        match outer.source() {
-            IpAddr::V4(source) => Some(Self { source: source.to_bits(), vxlan: outer.vxlan & Self::COUNTS }),
-            IpAddr::V6(_) => None,
-        }
+/// Pops a packet that [`RecentOuters`](super::RecentOuters) has found: what [`pop_inspected`] does to such. `false`, and
+/// nothing has changed, where the head is too short, which it is not then.
+#[inline(always)]
+pub fn pop_recent<P: PacketBuf>(packet: &mut P) -> bool {
+    if !packet.trim_front(OVERHEAD_V4_OCTETS) {
+        return false;
     }
-
-    /// Does what [`pop_inspected`] does if this is such a packet; else `false`, and nothing has changed. The UDP header is
-    /// at [`Meta::l4_offset`](crate::packet::Meta), where [`vxlan_offset`](crate::packet::outer::vxlan_offset) found it.
-    #[inline(always)]
-    pub fn pop<P: PacketBuf>(&self, packet: &mut P) -> bool {
-        let octets = packet.packet_octets();
-        let meta = packet.meta();
-        let unusual = meta.l4_offset != 34 || meta.checksum == Checksum::Partial;
-        let Some(f) = packet.head().first_chunk::<{ OVERHEAD_V4_OCTETS + 14 }>() else { return false };
-        let source = u32::from_be_bytes([f[26], f[27], f[28], f[29]]);
-        let udp_octets = u16::from_be_bytes([f[38], f[39]]);
-        let [vxlan @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *f;
-        let vxlan = vxlan.last_chunk().map_or(0, |word| u64::from_be_bytes(*word));
-        let ethertype = u16::from_be_bytes([f[62], f[63]]);
-        let plain = !unusual
-            && f[14] == 0x45
-            && f[15] & 1 == 0
-            && source == self.source
-            && [f[40], f[41]] == [0, 0]
-            && vxlan & Self::COUNTS == self.vxlan
-            && usize::from(udp_octets) + 34 == octets
-            && ethertype != ethertype::VLAN
-            && ethertype != ethertype::VLAN_SERVICE;
-        if !plain || !packet.trim_front(usize::from(Self::OVERHEAD)) {
-            return false;
-        }
-        let meta = packet.meta_mut();
-        meta.l3_offset = 0;
-        meta.l4_offset = 0;
-        meta.flow_hash = 0;
-        meta.flags = meta.flags.with(Flags::FROM_TUNNEL);
-        meta.checksum = Checksum::Unknown;
-        true
-    }
+    let meta = packet.meta_mut();
+    meta.l4_offset = 0;
+    meta.flags = meta.flags.with(Flags::FROM_TUNNEL);
+    meta.checksum = Checksum::Unknown;
+    true
 }
 
 /// Checks a VXLAN packet that [`classify`](crate::packet::outer::classify) described as `outer`, and leaves its inner

@@ -10,11 +10,13 @@ mod decap;
 mod encap;
 #[cfg(test)]
 mod golden;
+mod recent;
 #[cfg(test)]
 mod tests;
 
-pub use decap::{PlainV4, Popped, VxlanReceive, inspect, pop, pop_inspected};
+pub use decap::{Popped, VxlanReceive, inspect, pop, pop_inspected, pop_recent};
 pub use encap::{PushV4, VxlanEncap, VxlanParams, VxlanPush};
+pub use recent::RecentOuters;
 
 /// Octets that VXLAN over IPv4 puts before a frame.
 pub const OVERHEAD_V4_OCTETS: usize = 14 + 20 + 8 + HEADER_OCTETS;
