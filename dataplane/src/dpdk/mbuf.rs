@@ -11,6 +11,7 @@
 //! call. A chained packet is several such elements; only the first one's `Meta` and packet length count.
 
 use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
 use std::slice;
 
@@ -155,12 +156,19 @@ impl Mbuf {
     }
 
     /// Replaces the metadata's first half, which is valid from rx on, without reading what was there.
-    #[inline]
-    pub fn receive_meta(&mut self, meta: &Meta) {
-        let (from, to) = (ptr::from_ref(meta).cast::<u8>(), self.segment().meta().cast::<u8>());
-        // SAFETY: the private area is a Meta, 64-aligned, and ours by `&mut self`, so the two do not overlap; the copied
-        // half ends between two fields of a `repr(C)` struct, so each field is replaced whole or not at all.
-        unsafe { ptr::copy_nonoverlapping(from, to, META_RECEIVED_OCTETS) }
+    #[inline(always)]
+    pub fn receive_meta(&mut self, fresh: FreshMeta) {
+        // SAFETY: the private area is a Meta, 64-aligned, and ours by `&mut self`; the half that is replaced ends between two
+        // fields of a `repr(C)` struct (asserted beside `FreshMeta`), and holds what was such a half before.
+        unsafe { self.segment().meta().cast::<FreshMeta>().write(fresh) }
+    }
+
+    /// The same packet in a variable of its own, for a loop over packets: it stays in a register, where a look into the burst
+    /// would be repeated after each store.
+    #[inline(always)]
+    pub fn at_hand(&mut self) -> AtHand<'_> {
+        // No second owner: while the borrow lasts, nobody can reach the packet but through it, and neither has a `Drop`.
+        AtHand { mbuf: Self { raw: self.raw, _owns: PhantomData }, _borrow: PhantomData }
     }
 
     /// Replaces the metadata.
@@ -267,6 +275,47 @@ impl Mbuf {
     }
 }
 
+/// See [`Mbuf::at_hand`].
+#[derive(Debug)]
+pub struct AtHand<'a> {
+    mbuf: Mbuf,
+    _borrow: PhantomData<&'a mut Mbuf>,
+}
+
+impl Deref for AtHand<'_> {
+    type Target = Mbuf;
+
+    #[inline(always)]
+    fn deref(&self) -> &Mbuf {
+        &self.mbuf
+    }
+}
+
+impl DerefMut for AtHand<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Mbuf {
+        &mut self.mbuf
+    }
+}
+
+/// The first half of the metadata of packets that have just come in, as words: a value that stays in registers.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct FreshMeta([u64; META_RECEIVED_OCTETS / 8]);
+
+// The sizes of the fields in that half sum to its length: there are no gaps between them.
+const _: () = assert!(META_RECEIVED_OCTETS == 4 * 2 + 4 + 2 * 2 + 2 + 4 * 2 + 4 + 2 && align_of::<FreshMeta>() <= align_of::<Meta>());
+
+impl FreshMeta {
+    /// That of `meta`.
+    #[inline]
+    pub fn of(meta: &Meta) -> Self {
+        // SAFETY: Meta is 64-aligned and longer than what is read of it, and its fields up to there lie without gaps (asserted
+        // above), so that every octet that is read belongs to a plain number.
+        Self(unsafe { ptr::from_ref(meta).cast::<[u64; META_RECEIVED_OCTETS / 8]>().read() })
+    }
+}
+
 impl std::fmt::Debug for Mbuf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mbuf")
@@ -302,8 +351,7 @@ impl PacketBuf for Mbuf {
         let offset = segment.data_off().checked_sub(length)?;
         segment.set_data_off(offset);
         // Offset and length together stay what they were, at most the buffer's 16-bit length: this cannot overflow.
-        segment.set_data_len(segment.data_len().wrapping_add(length));
-        segment.set_pkt_len(segment.pkt_len().wrapping_add(N as u32));
+        segment.set_lengths(segment.lengths().wrapping_add(both(length)));
         // SAFETY: the N octets in front of the old data lie inside the buffer, which is not at address zero, since the offset
         // did not pass its start; `&mut self` is the only access. An array of u8 has alignment one and no invalid content.
         Some(unsafe { NonNull::new_unchecked(segment.data()).cast::<[u8; N]>().as_mut() })
@@ -313,10 +361,12 @@ impl PacketBuf for Mbuf {
     fn trim_front(&mut self, octets: usize) -> bool {
         let segment = self.segment();
         let Ok(octets) = u16::try_from(octets) else { return false };
-        let Some(rest) = segment.data_len().checked_sub(octets) else { return false };
-        segment.set_data_len(rest);
+        // The packet is as long as its first segment at least: neither of the two goes below zero.
+        if segment.data_len() < octets {
+            return false;
+        }
+        segment.set_lengths(segment.lengths().wrapping_sub(both(octets)));
         segment.set_data_off(segment.data_off().wrapping_add(octets));
-        segment.set_pkt_len(segment.pkt_len().wrapping_sub(u32::from(octets)));
         true
     }
 
@@ -455,7 +505,28 @@ fields! {
     pkt_len set_pkt_len u32, WEIR_MBUF_PKT_LEN;
 }
 
+/// `octets` in both lengths of [`Segment::lengths`].
+#[inline(always)]
+const fn both(octets: u16) -> u64 {
+    octets as u64 | (octets as u64) << 32
+}
+
+const _: () = assert!(sys::WEIR_MBUF_DATA_LEN == sys::WEIR_MBUF_PKT_LEN + 4 && cfg!(target_endian = "little"));
+
 impl Segment {
+    /// `pkt_len` and, from bit 32, `data_len`, with the two octets behind them: one store instead of two.
+    #[inline(always)]
+    fn lengths(self) -> u64 {
+        // SAFETY: eight octets of a live mbuf, whose fields are plain numbers; not aligned to eight.
+        unsafe { self.field::<u64>(sys::WEIR_MBUF_PKT_LEN).read_unaligned() }
+    }
+
+    #[inline(always)]
+    fn set_lengths(self, lengths: u64) {
+        // SAFETY: as above; callers hold `&mut Mbuf`.
+        unsafe { self.field::<u64>(sys::WEIR_MBUF_PKT_LEN).write_unaligned(lengths) }
+    }
+
     #[inline]
     fn data(self) -> *mut u8 {
         // SAFETY: buf_addr is the start of the buffer and data_off at most its length.

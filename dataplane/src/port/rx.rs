@@ -11,6 +11,7 @@ use super::fault::{FaultCounters, FaultRx, FaultSpec};
 use super::source::{SourceCounters, SourceRx, SourceSpec};
 use crate::dpdk::tap::TapRx;
 use crate::dpdk::vhost::VhostRxQueue;
+use crate::dpdk::mbuf::FreshMeta;
 use crate::dpdk::{Burst, RxQueue};
 
 /// A receive queue of a port, of whatever kind: one owner, `Send`.
@@ -34,7 +35,7 @@ pub struct EthRx {
     queue: RxQueue,
     port: PortId,
     /// The metadata of a packet that has just come in.
-    fresh: Meta,
+    fresh: FreshMeta,
     reports_checksums: bool,
 }
 
@@ -58,7 +59,7 @@ impl PortRx {
     }
 
     pub(super) fn eth(queue: RxQueue, port: PortId, reports_checksums: bool) -> Self {
-        Self::Eth(EthRx { queue, port, fresh: Meta::received(port), reports_checksums })
+        Self::Eth(EthRx { queue, port, fresh: FreshMeta::of(&Meta::received(port)), reports_checksums })
     }
 
     pub(super) fn vhost(queue: VhostRxQueue, port: PortId) -> Self {
@@ -91,7 +92,7 @@ impl PortRx {
                 if eth.reports_checksums {
                     stamp_reported(fresh, eth.port);
                 } else {
-                    stamp(fresh, &eth.fresh);
+                    stamp(fresh, eth.fresh);
                 }
                 received
             }
@@ -104,7 +105,7 @@ impl PortRx {
             Self::Tap(tap) => {
                 let before = burst.len();
                 let received = tap.queue.rx_burst(burst, max);
-                stamp(burst.as_mut_slice().get_mut(before..).unwrap_or_default(), &Meta::received(tap.port));
+                stamp(burst.as_mut_slice().get_mut(before..).unwrap_or_default(), FreshMeta::of(&Meta::received(tap.port)));
                 received
             }
             Self::Source(source) => source.rx(burst, max),

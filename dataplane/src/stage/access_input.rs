@@ -39,8 +39,9 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
         careful(tables, pairs, port, packet)
     };
     edges.by_runs(packets, &mut input, usual, other);
-    input.taken.count(network, &mut cx.counters.networks);
-    cx.counters.rx_octets(ingress, input.taken.octets + input.other_octets);
+    let Input { taken, other_octets, .. } = input;
+    taken.count(network, &mut cx.counters.networks);
+    cx.counters.rx_octets(ingress, taken.octets + other_octets);
 }
 
 /// What the packets of a burst share, and their sums.
@@ -60,6 +61,7 @@ fn usual(input: &mut Input<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize
     let Input { pairs, here, context, .. } = *input;
     let (mut count, mut octets) = (0, 0);
     for (packet, edge) in packets.iter_mut().zip(edges) {
+        let packet = &mut *packet.at_hand();
         let Some(header) = packet.head().first_chunk() else { break };
         let length = packet.packet_octets();
         let Some(way) = shortcut::find(pairs, header, length, context) else { break };

@@ -56,7 +56,7 @@ pub enum Event {
 pub struct Events(pub Arc<ArrayQueue<Event>>);
 
 /// What the transmit side wants to know of a burst without looking at it again.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Load {
     /// Octets of all packets.
     pub octets: u64,
@@ -71,6 +71,17 @@ impl Load {
         self.octets += packet.packet_octets() as u64;
         self.partial |= packet.meta().checksum == Checksum::Partial;
     }
+}
+
+/// What a stage knows of all its packets when all of them go to one port next: the stage `tx` need not look at them again.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending {
+    /// How many there are. If more come together before `tx`, none of this holds.
+    pub packets: usize,
+    /// Where they go.
+    pub egress: PortId,
+    /// What they are.
+    pub load: Load,
 }
 
 /// The way to a port: implemented by the worker, which owns the transmit queues.
@@ -111,6 +122,8 @@ pub struct Cx {
     pub pool: Mempool,
     /// Where packets leave.
     pub tx: Box<dyn Transmit>,
+    /// What the stage before `tx` says of its packets; `tx` takes it.
+    pub sending: Option<Sending>,
     /// Packets waiting for a next hop.
     pub parked: Parked,
     /// To the control thread.
@@ -163,6 +176,7 @@ impl Cx {
             counters: Counters::new(ports, networks, tunnels),
             pool,
             tx,
+            sending: None,
             parked,
             events,
             answer_limit: Limiter::default(),

@@ -3,6 +3,7 @@
 //! The row's cycles include the transmit calls of a worker with one receive queue; see `ledger` for the others.
 //! Reads: `meta.egress`.
 
+use overlay::num::PortId;
 use overlay::packet::PacketBuf;
 
 use super::Cx;
@@ -19,19 +20,28 @@ pub(super) const SPEC: Spec<Cx> = Spec {
 };
 
 fn process(cx: &mut Cx, burst: &mut Burst, _: &mut Out<'_>) {
-    let Some(egress) = burst.as_slice().first().map(|packet| packet.meta().egress) else { return };
-    // One look at each packet: whether all go the same way, and what the transmit side wants to know of them.
+    let known = cx.sending.take().filter(|sending| sending.packets == burst.len());
+    debug_assert!(
+        known.is_none_or(|known| look(burst).is_some_and(|(egress, load)| egress == known.egress && load == known.load)),
+        "a stage has said of its packets what is not true"
+    );
+    match known.map(|known| (known.egress, known.load)).or_else(|| look(burst)) {
+        Some((egress, load)) => cx.tx.send(egress, burst, load, &mut cx.counters),
+        None => {
+            let (tx, counters) = (&mut cx.tx, &mut cx.counters);
+            burst.drain_each(|_, packet| tx.send_one(packet.meta().egress, packet, counters));
+        }
+    }
+}
+
+/// Where all packets go, and what the transmit side wants to know of them; `None` if they do not go the same way.
+fn look(burst: &Burst) -> Option<(PortId, Load)> {
+    let egress = burst.as_slice().first()?.meta().egress;
     let mut load = Load::default();
     let mut elsewhere = 0;
     for packet in burst.as_slice() {
-        let meta = packet.meta();
-        elsewhere |= meta.egress.0 ^ egress.0;
+        elsewhere |= packet.meta().egress.0 ^ egress.0;
         load.add(packet);
     }
-    if elsewhere == 0 {
-        cx.tx.send(egress, burst, load, &mut cx.counters);
-    } else {
-        let (tx, counters) = (&mut cx.tx, &mut cx.counters);
-        burst.drain_each(|_, packet| tx.send_one(packet.meta().egress, packet, counters));
-    }
+    (elsewhere == 0).then_some((egress, load))
 }

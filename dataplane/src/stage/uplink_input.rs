@@ -1,10 +1,10 @@
 //! From the underlay: what is tunnelled to us, what asks something of us, what is for the host, and what is nobody's.
 //!
-//! Reads: outer headers. Writes, of what is tunnelled: `meta.l4_offset`, where the decap stage finds the UDP header; `meta.network` and
-//! `meta.tunnel`, if it is like something that was decapsulated lately and has passed all receive checks.
+//! Reads: outer headers. Writes, of what is tunnelled: `meta.l4_offset`, where the decap stage finds the UDP header; or
+//! `meta.network` and `meta.tunnel`, if it is like something that was decapsulated lately and has passed all receive checks.
 
 use overlay::num::{MacAddr, PortId};
-use overlay::packet::outer::{Arrival, UDP_OFFSET_V4, classify};
+use overlay::packet::outer::{Arrival, classify};
 use overlay::packet::{Checksum, PacketBuf, Ways};
 use overlay::reason::DropReason;
 use overlay::tunnel::vxlan::RecentOuters;
@@ -54,18 +54,18 @@ struct Input<'a> {
 fn usual(input: &mut Input<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
     let Input { outers, ingress, .. } = *input;
     let (mut count, mut octets) = (0, 0);
-    for (packet, edge) in packets.iter_mut().zip(edges) {
+    for packet in packets.iter_mut() {
+        let packet = &mut *packet.at_hand();
         if !matches!(packet.meta().checksum, Checksum::Unknown | Checksum::Good) {
             break;
         }
         let length = packet.packet_octets() as u64;
         let Some((network, tunnel)) = outers.find(packet, ingress) else { break };
         packet.set_ways(Ways::through(ingress, network, tunnel));
-        packet.meta_mut().l4_offset = UDP_OFFSET_V4;
-        *edge = DECAP;
         octets += length;
         count += 1;
     }
+    edges.iter_mut().take(count).for_each(|edge| *edge = DECAP);
     input.octets += octets;
     count
 }

@@ -6,7 +6,7 @@
 use overlay::fib::mac::MacDestination;
 use overlay::fib::pair::{Context, PairReader};
 use overlay::num::{NetworkId, PortId, TunnelId, Vni};
-use overlay::packet::outer::OuterUdp;
+use overlay::packet::outer::{OuterUdp, UDP_OFFSET_V4};
 use overlay::packet::{Meta, PacketBuf, Ways};
 use overlay::reason::DropReason;
 use overlay::tunnel::vxlan::{self, OVERHEAD_V4_OCTETS, RecentOuters};
@@ -36,12 +36,13 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
         let (ingress, recognized) = (meta.ingress, Origin::recognized(meta));
         if let Some(origin) = recognized {
             known.switch(origin, counters);
-            if let Some(next) = known.take_recent(packet) {
-                known.taken.add(1, packet.packet_octets() as u64);
-                return Ok(next);
+            if let Some((way, octets)) = known.pop_recent(packet) {
+                known.taken.add(1, octets as u64);
+                return Ok(way.take(packet, known.ways));
             }
         }
-        let outer = OuterUdp::read(packet.head(), packet.meta().l4_offset).ok_or(DropReason::VxlanTruncated)?;
+        let udp_offset = if recognized.is_some() { UDP_OFFSET_V4 } else { packet.meta().l4_offset };
+        let outer = OuterUdp::read(packet.head(), udp_offset).ok_or(DropReason::VxlanTruncated)?;
         let vni = vxlan::inspect(&outer)?;
         if recognized.is_none() {
             known.switch(look_up(tables, ingress, vni, &outer)?, counters);
@@ -90,15 +91,16 @@ struct Known<'a> {
 #[inline(never)]
 fn usual(known: &mut Known<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
     let Known { pairs, origin, ways, context, .. } = *known;
+    let origin = Known { pairs, origin, ways, context, taken: Sum::default(), others: Sum::default() };
     let (mut count, mut octets) = (0, 0);
     for (packet, edge) in packets.iter_mut().zip(edges) {
+        let packet = &mut *packet.at_hand();
         if packet.ways() != ways {
             break;
         }
-        let known = Known { pairs, origin, ways, context, taken: Sum::default(), others: Sum::default() };
-        let Some(next) = known.take_recent(packet) else { break };
-        *edge = next;
-        octets += packet.packet_octets() as u64;
+        let Some((way, length)) = origin.pop_recent(packet) else { break };
+        *edge = way.take(packet, ways);
+        octets += length as u64;
         count += 1;
     }
     known.taken.add(count, octets);
@@ -122,26 +124,24 @@ impl<'a> Known<'a> {
     }
 
     /// Pops a recognized packet, if it may take the shortcut: then nothing of the inner frame needs to be checked, since a
-    /// remembered pair is neither tagged nor from a group.
+    /// remembered pair is neither tagged nor from a group. Gives its way and its octets.
     #[inline(always)]
-    fn take_recent(&self, packet: &mut Mbuf) -> Option<u8> {
+    fn pop_recent(&self, packet: &mut Mbuf) -> Option<(shortcut::Known, usize)> {
         let inner = packet.head().get(OVERHEAD_V4_OCTETS..)?.first_chunk()?;
-        let way = shortcut::find(self.pairs, inner, packet.packet_octets() - OVERHEAD_V4_OCTETS, self.context)?;
-        if !vxlan::pop_recent(packet) {
-            return None;
-        }
-        Some(way.take(packet, self.ways))
+        let octets = packet.packet_octets() - OVERHEAD_V4_OCTETS;
+        let way = shortcut::find(self.pairs, inner, octets, self.context)?;
+        vxlan::pop_recent(packet).then_some((way, octets))
     }
 
     /// Puts a popped packet into the network.
     fn enter(&mut self, packet: &mut Mbuf) -> Result<u8, DropReason> {
-        let octets = packet.packet_octets() as u64;
+        let octets = packet.packet_octets();
         let header = packet.head().first_chunk().ok_or(DropReason::VxlanInnerTruncated)?;
-        if let Some(way) = shortcut::find(self.pairs, header, packet.packet_octets(), self.context) {
-            self.taken.add(1, octets);
+        if let Some(way) = shortcut::find(self.pairs, header, octets, self.context) {
+            self.taken.add(1, octets as u64);
             return Ok(way.take(packet, self.ways));
         }
-        self.others.add(1, octets);
+        self.others.add(1, octets as u64);
         if header[6] & 1 != 0 {
             return Err(DropReason::SourceMacMulticast);
         }

@@ -1,6 +1,6 @@
 //! Push: into the tunnel that the bridge or the flood chose, towards the tunnel's next hop. RFC 7348 § 4, § 5.
 //!
-//! Reads: `meta.tunnel`, `meta.network`. Writes: `meta.flow_hash`, `meta.egress`, outer headers.
+//! Reads: `meta.tunnel`, `meta.network`. Writes: `meta.egress`, outer headers.
 
 use overlay::fib::neighbour::Neighbour;
 use overlay::num::{NetworkId, PortId, TunnelId};
@@ -11,6 +11,7 @@ use overlay::reason::DropReason;
 use overlay::tunnel::vxlan::VxlanPush;
 
 use super::Cx;
+use super::cx::{Load, Sending};
 use super::shortcut::Sum;
 use crate::dpdk::Mbuf;
 use crate::graph::{Edges, Process, RowKind, Spec};
@@ -56,6 +57,7 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
         known.push(packet)
     });
     known.close(counters);
+    cx.sending = known.sending(packets.len());
 }
 
 /// Packets that go the known way, over IPv4 without a UDP checksum, and carry IPv4 with ports.
@@ -65,7 +67,8 @@ fn usual(known: &mut Known<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize
     let Some(push) = headers.plain() else { return 0 };
     let (push, max_octets, egress, key) = (push.clone(), headers.max_frame_octets(), *egress, known.key);
     let (mut count, mut sum) = (0, 0);
-    for (packet, edge) in packets.iter_mut().zip(edges) {
+    for packet in packets.iter_mut() {
+        let packet = &mut *packet.at_hand();
         let octets = packet.packet_octets();
         let meta = packet.meta();
         if meta.encapsulation() != key || meta.checksum == Checksum::Partial || octets > max_octets {
@@ -75,11 +78,11 @@ fn usual(known: &mut Known<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize
         if !push.push(packet, octets as u16, inner, 0) {
             break;
         }
-        send(packet, inner, egress);
-        *edge = TX;
+        packet.meta_mut().egress = egress;
         sum += octets as u64;
         count += 1;
     }
+    edges.iter_mut().take(count).for_each(|edge| *edge = TX);
     known.pushed.add(count, sum);
     count
 }
@@ -102,6 +105,15 @@ impl<'a> Known<'a> {
         }
         self.pushed.add(1, octets);
         Ok(TX)
+    }
+
+    /// What `tx` is told, if all of the `packets` packets there were went this way.
+    fn sending(&self, packets: usize) -> Option<Sending> {
+        let Ok(Some(way)) = &self.way else { return None };
+        let outer = self.pushed.packets * way.headers.overhead_octets() as u64;
+        // A pushed packet's own checksum is finished: the outer one is another.
+        let load = Load { octets: self.pushed.octets + outer, partial: false };
+        (self.pushed.packets == packets as u64).then_some(Sending { packets, egress: way.egress, load })
     }
 
     /// Counts what was pushed.
@@ -128,14 +140,7 @@ impl Way<'_> {
         finish_partial(packet)?;
         let inner = Inner::of(packet.head());
         self.headers.push(packet, inner)?;
-        send(packet, inner, self.egress);
+        packet.meta_mut().egress = self.egress;
         Ok(())
     }
-}
-
-#[inline(always)]
-fn send(packet: &mut Mbuf, inner: Inner, egress: PortId) {
-    let meta = packet.meta_mut();
-    meta.flow_hash = inner.flow_hash;
-    meta.egress = egress;
 }

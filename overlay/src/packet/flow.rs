@@ -45,12 +45,15 @@ impl Inner {
         let f = head.first_chunk::<38>()?;
         // EtherType, version, header length, TOS; then flags and fragment offset, TTL, protocol: as they lie.
         let [first, second] = [12, 20].map(|at| word(f, at));
-        let protocol = (second >> 24) as u8;
-        if first & 0xff_ffff != 0x45_0008 || second & 0xff3f != 0 || !has_ports(protocol) {
+        let second = second & 0xff00_ff3f;
+        // No fragment, and one of these protocols: what is left is the protocol's octet.
+        let usual = first & 0xff_ffff == 0x45_0008
+            && [protocol::UDP, protocol::TCP, protocol::SCTP].map(|protocol| u32::from(protocol) << 24).contains(&second);
+        if !usual {
             return None;
         }
         let addresses = u64::from(word(f, 26)) | u64::from(word(f, 30)) << 32;
-        let flow_hash = finish(fold(addresses, u64::from(word(f, 34)) | u64::from(protocol) << 32));
+        let flow_hash = finish(fold(addresses, u64::from(word(f, 34)) | u64::from(second) << 8));
         Some(Self { flow_hash, traffic_class: (first >> 24) as u8 })
     }
 

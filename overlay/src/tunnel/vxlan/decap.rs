@@ -62,15 +62,14 @@ pub fn pop<P: PacketBuf>(packet: &mut P, outer: &OuterUdp, params: &VxlanReceive
     Ok(Popped { vni, source: outer.source() })
 }
 
-/// Pops a packet that [`RecentOuters`](super::RecentOuters) has found: what [`pop_inspected`] does to such. `false`, and
-/// nothing has changed, where the head is too short, which it is not then.
+/// Pops a packet that [`RecentOuters`](super::RecentOuters) has found, and whose offsets and hash nobody has noted: what
+/// [`pop_inspected`] does to such. `false`, and nothing has changed, where the head is too short, which it is not then.
 #[inline(always)]
 pub fn pop_recent<P: PacketBuf>(packet: &mut P) -> bool {
     if !packet.trim_front(OVERHEAD_V4_OCTETS) {
         return false;
     }
     let meta = packet.meta_mut();
-    meta.l4_offset = 0;
     meta.flags = meta.flags.with(Flags::FROM_TUNNEL);
     meta.checksum = Checksum::Unknown;
     true

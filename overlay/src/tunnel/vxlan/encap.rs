@@ -186,6 +186,12 @@ impl VxlanPush<'_> {
         self.plain.then_some(&self.v4)
     }
 
+    /// Octets that are put before each frame.
+    #[inline]
+    pub const fn overhead_octets(&self) -> usize {
+        self.encap.overhead_octets()
+    }
+
     /// The longest frame to be pushed before.
     #[inline]
     pub const fn max_frame_octets(&self) -> usize {
@@ -256,7 +262,9 @@ impl PushV4 {
             header[40..42].copy_from_slice(&udp_checksum.to_be_bytes());
         }
         let meta = packet.meta_mut();
-        (meta.l3_offset, meta.l4_offset) = (0, 0);
+        if (meta.l3_offset, meta.l4_offset) != (0, 0) {
+            (meta.l3_offset, meta.l4_offset) = (0, 0);
+        }
         true
     }
 }
