@@ -33,7 +33,7 @@ const FOR_ALL: &str = "sync";
 const BINDINGS: (&str, &str) = ("dpdk", "dpdk_sys");
 
 /// Files of `dataplane/src/stage` that are no stage: what stages share.
-const STAGE_SHARED: &[&str] = &["mod", "cx", "vlan"];
+const STAGE_SHARED: &[&str] = &["mod", "cx", "push", "shortcut", "vlan"];
 
 #[test]
 fn modules_use_only_whom_they_may() {

@@ -10,6 +10,7 @@ use overlay::num::{MacAddr, NeighbourId, NetworkId, PortId};
 use std::net::IpAddr;
 
 use super::park::Parked;
+use super::push::RecentPushes;
 use overlay::packet::{Checksum, PacketBuf};
 use overlay::tunnel::vxlan::RecentOuters;
 
@@ -142,6 +143,8 @@ pub struct Cx {
     pub pairs: RecentPairs,
     /// What was decapsulated lately.
     pub outers: RecentOuters,
+    /// What was encapsulated lately.
+    pub pushes: RecentPushes,
     /// Learn events sent lately, so that a burst of packets from a new address is one event.
     recent: Box<[(MacKey, MacDestination, u32)]>,
 }
@@ -186,9 +189,18 @@ impl Cx {
             storm: vec![Limiter::default(); networks].into(),
             pairs: RecentPairs::default(),
             outers: RecentOuters::default(),
+            pushes: RecentPushes::default(),
             recent: vec![(MacKey::new(NetworkId::NONE, MacAddr::ZERO), MacDestination::from_bits(0), 0); RECENT_SLOTS]
                 .into(),
         }
+    }
+
+    /// Forgets what stages remember of the tables: for a new configuration.
+    #[cold]
+    pub fn forget(&mut self) {
+        self.pairs.forget();
+        self.outers.forget();
+        self.pushes.forget();
     }
 
     /// Tells the control thread that `key` was seen at `destination`, unless it was told within this second.

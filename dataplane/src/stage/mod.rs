@@ -13,6 +13,7 @@ mod flood;
 mod host_input;
 mod park;
 mod punt;
+mod push;
 mod respond;
 mod shortcut;
 mod suppress;

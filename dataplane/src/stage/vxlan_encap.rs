@@ -3,15 +3,16 @@
 //! Reads: `meta.tunnel`, `meta.network`. Writes: `meta.egress`, outer headers.
 
 use overlay::fib::neighbour::Neighbour;
-use overlay::num::{NetworkId, PortId, TunnelId};
+use overlay::num::{PortId, TunnelId};
 use overlay::packet::checksum::finish_partial;
 use overlay::packet::flow::Inner;
 use overlay::packet::{Checksum, Meta, PacketBuf};
 use overlay::reason::DropReason;
-use overlay::tunnel::vxlan::VxlanPush;
+use overlay::tunnel::vxlan::{OVERHEAD_V4_OCTETS, VxlanPush};
 
 use super::Cx;
 use super::cx::{Load, Sending};
+use super::push::{Push, RecentPushes};
 use super::shortcut::Sum;
 use crate::dpdk::Mbuf;
 use crate::graph::{Edges, Process, RowKind, Spec};
@@ -34,105 +35,127 @@ struct Way<'a> {
     egress: PortId,
 }
 
-/// The last answer: packets of a burst tend to go one way.
-struct Known<'a> {
-    /// [`Meta::encapsulation`].
-    key: u32,
-    /// `None` when the next hop has yet to be asked.
-    way: Result<Option<Way<'a>>, DropReason>,
-    tunnel: TunnelId,
-    /// What went this way.
-    pushed: Sum,
+/// A burst on its way.
+struct Run<'a> {
+    tables: &'a Tables,
+    now_secs: u32,
+    pushes: &'a mut RecentPushes,
+    counters: &'a mut [TunnelCounters],
+    /// [`Meta::encapsulation`] and what was found for it last, for packets that are not as usual; no way when the next hop
+    /// has yet to be asked.
+    known: Option<(u32, Result<Option<Way<'a>>, DropReason>)>,
+    /// Frames pushed so far, and octets with their outer headers.
+    sent: Sum,
+    egress: PortId,
+    /// Not all went to `egress`.
+    spread: bool,
 }
 
 fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
-    let Some(first) = packets.first() else { return };
-    let (tables, now_secs, counters) = (&*cx.tables, cx.now.secs, &mut cx.counters.tunnels);
-    let mut known = Known::new(tables, first.meta(), now_secs);
-    edges.by_runs(packets, &mut known, usual, |known, packet| {
-        if packet.meta().encapsulation() != known.key {
-            known.close(counters);
-            *known = Known::new(tables, packet.meta(), now_secs);
-        }
-        known.push(packet)
-    });
-    known.close(counters);
-    cx.sending = known.sending(packets.len());
+    let mut run = Run {
+        tables: &cx.tables,
+        now_secs: cx.now.secs,
+        pushes: &mut cx.pushes,
+        counters: &mut cx.counters.tunnels,
+        known: None,
+        sent: Sum::default(),
+        egress: PortId::NONE,
+        spread: false,
+    };
+    edges.by_runs(packets, &mut run, usual, Run::other);
+    cx.sending = run.sending(packets.len());
 }
 
-/// Packets that go the known way, over IPv4 without a UDP checksum, and carry IPv4 with ports.
+/// Packets that go the way of the first, over IPv4 without a UDP checksum, and carry IPv4 with ports.
 #[inline(never)]
-fn usual(known: &mut Known<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
-    let Ok(Some(Way { headers, egress })) = &known.way else { return 0 };
-    let Some(push) = headers.plain() else { return 0 };
-    let (push, max_octets, egress, key) = (push.clone(), headers.max_frame_octets(), *egress, known.key);
-    let (mut count, mut sum) = (0, 0);
+fn usual(run: &mut Run<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
+    let Some(Meta { tunnel, .. }) = packets.first().map(|packet| *packet.meta()) else { return 0 };
+    let key = packets.first().map_or(0, |packet| packet.meta().encapsulation());
+    let Some(push) = run.pushes.find(key, run.tables, run.now_secs) else { return 0 };
+    let Push { max_octets, egress, .. } = *push;
+    let (mut count, mut octets) = (0, 0);
     for packet in packets.iter_mut() {
         let packet = &mut *packet.at_hand();
-        let octets = packet.packet_octets();
+        let length = packet.packet_octets();
         let meta = packet.meta();
-        if meta.encapsulation() != key || meta.checksum == Checksum::Partial || octets > max_octets {
+        if meta.encapsulation() != key || meta.checksum == Checksum::Partial || length > max_octets {
             break;
         }
         let Some(inner) = Inner::of_usual(packet.head()) else { break };
-        if !push.push(packet, octets as u16, inner, 0) {
+        if !push.headers.push(packet, length as u16, inner, 0) {
             break;
         }
         packet.meta_mut().egress = egress;
-        sum += octets as u64;
+        octets += length as u64;
         count += 1;
     }
     edges.iter_mut().take(count).for_each(|edge| *edge = TX);
-    known.pushed.add(count, sum);
+    run.count(tunnel, egress, count, octets, OVERHEAD_V4_OCTETS);
     count
 }
 
-impl<'a> Known<'a> {
-    #[inline(never)]
-    fn new(tables: &'a Tables, meta: &Meta, now_secs: u32) -> Self {
-        let way = find(tables, meta.tunnel, meta.network, now_secs);
-        Self { key: meta.encapsulation(), way, tunnel: meta.tunnel, pushed: Sum::default() }
-    }
-
-    /// What is not as usual.
-    #[inline(never)]
-    fn push(&mut self, packet: &mut Mbuf) -> Result<u8, DropReason> {
-        let octets = packet.packet_octets() as u64;
-        match &self.way {
-            Ok(Some(way)) => way.push(packet)?,
-            Ok(None) => return Ok(PARK),
-            Err(reason) => return Err(*reason),
+impl Run<'_> {
+    /// A packet that is not as usual.
+    fn other(&mut self, packet: &mut Mbuf) -> Result<u8, DropReason> {
+        let (key, octets, tunnel) = (packet.meta().encapsulation(), packet.packet_octets() as u64, packet.meta().tunnel);
+        let way = match self.known.take() {
+            Some((known, way)) if known == key => way,
+            _ => self.find(packet.meta()),
+        };
+        let pushed = match &way {
+            Ok(Some(way)) => way.push(packet).map(|()| TX),
+            Ok(None) => Ok(PARK),
+            Err(reason) => Err(*reason),
+        };
+        if let (Ok(Some(way)), Ok(TX)) = (&way, &pushed) {
+            let (egress, overhead) = (way.egress, way.headers.overhead_octets());
+            self.count(tunnel, egress, 1, octets, overhead);
         }
-        self.pushed.add(1, octets);
-        Ok(TX)
+        self.known = Some((key, way));
+        pushed
     }
 
-    /// What `tx` is told, if all of the `packets` packets there were went this way.
+    /// Counts frames that were pushed, and their octets.
+    fn count(&mut self, tunnel: TunnelId, egress: PortId, packets: usize, octets: u64, overhead: usize) {
+        if packets == 0 {
+            return;
+        }
+        if let Some(counters) = self.counters.get_mut(tunnel.index()) {
+            counters.tx_packets += packets as u64;
+            counters.tx_octets += octets;
+        }
+        self.spread |= self.egress != egress && self.egress.is_some();
+        self.egress = egress;
+        self.sent.add(packets, octets + (packets * overhead) as u64);
+    }
+
+    /// What `tx` is told, if all of the `packets` packets there were go to one port.
     fn sending(&self, packets: usize) -> Option<Sending> {
-        let Ok(Some(way)) = &self.way else { return None };
-        let outer = self.pushed.packets * way.headers.overhead_octets() as u64;
         // A pushed packet's own checksum is finished: the outer one is another.
-        let load = Load { octets: self.pushed.octets + outer, partial: false };
-        (self.pushed.packets == packets as u64).then_some(Sending { packets, egress: way.egress, load })
-    }
-
-    /// Counts what was pushed.
-    fn close(&self, counters: &mut [TunnelCounters]) {
-        if let Some(counters) = counters.get_mut(self.tunnel.index()) {
-            counters.tx_packets += self.pushed.packets;
-            counters.tx_octets += self.pushed.octets;
-        }
+        let load = Load { octets: self.sent.octets, partial: false };
+        let together = !self.spread && self.sent.packets == packets as u64;
+        together.then_some(Sending { packets, egress: self.egress, load })
     }
 }
 
-/// The way into `tunnel`.
-fn find(tables: &Tables, tunnel: TunnelId, network: NetworkId, now_secs: u32) -> Result<Option<Way<'_>>, DropReason> {
-    let entry = tables.tunnel(tunnel).ok_or(DropReason::NoRoute)?;
-    let encap = entry.encap.as_ref().ok_or(DropReason::NoRoute)?;
-    let vni = tables.network(network).ok_or(DropReason::NoNetwork)?.vni;
-    let Neighbour::Resolved(next_hop) = tables.neighbours.get(entry.neighbour) else { return Ok(None) };
-    tables.neighbours.touch(entry.neighbour, now_secs);
-    Ok(Some(Way { headers: encap.towards(vni, next_hop, entry.max_inner_octets), egress: entry.egress }))
+impl<'a> Run<'a> {
+    /// The way into the packet's tunnel; notes it.
+    #[inline(never)]
+    fn find(&mut self, meta: &Meta) -> Result<Option<Way<'a>>, DropReason> {
+        let tables = self.tables;
+        let entry = tables.tunnel(meta.tunnel).ok_or(DropReason::NoRoute)?;
+        let encap = entry.encap.as_ref().ok_or(DropReason::NoRoute)?;
+        let vni = tables.network(meta.network).ok_or(DropReason::NoNetwork)?.vni;
+        let (neighbour, egress) = (entry.neighbour, entry.egress);
+        let Neighbour::Resolved(next_hop) = tables.neighbours.get(neighbour) else { return Ok(None) };
+        tables.neighbours.touch(neighbour, self.now_secs);
+        let headers = encap.towards(vni, next_hop, entry.max_inner_octets);
+        if let Some(plain) = headers.plain() {
+            let (key, max_octets) = (meta.encapsulation(), headers.max_frame_octets());
+            self.pushes.note(Push { key, max_octets, egress, neighbour, next_hop, headers: plain.clone() });
+        }
+        Ok(Some(Way { headers, egress }))
+    }
 }
 
 impl Way<'_> {

@@ -241,8 +241,7 @@ impl<K: Clock> Worker<K> {
     fn reconfigure(&mut self) {
         let before = self.meter.now();
         self.subscriber.refresh(&mut self.cx.tables);
-        self.cx.pairs.forget();
-        self.cx.outers.forget();
+        self.cx.forget();
         // A report asked for behind the order to stop is the last one, made when everything has been wound up.
         while !self.stopping
             && let Some(command) = self.orders.next()
