@@ -11,15 +11,20 @@
 //! call. A chained packet is several such elements; only the first one's `Meta` and packet length count.
 
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
 use std::slice;
 
 use dpdk_sys as sys;
-use overlay::packet::{META_RECEIVED_OCTETS, Meta, PacketBuf, Ways};
+use overlay::packet::{Meta, PacketBuf, Ways};
 
+use self::segment::{Segment, both, prefetch};
 use super::mempool::Mempool;
 pub use super::offload::{L4Checksum, L4Kind};
+
+mod hot;
+mod segment;
+
+pub use hot::{AtHand, FreshMeta};
 
 /// Octets of the private area that weir's pools reserve in every mbuf.
 pub const PRIVATE_OCTETS: usize = size_of::<Meta>();
@@ -168,7 +173,7 @@ impl Mbuf {
     #[inline(always)]
     pub fn at_hand(&mut self) -> AtHand<'_> {
         // No second owner: while the borrow lasts, nobody can reach the packet but through it, and neither has a `Drop`.
-        AtHand { mbuf: Self { raw: self.raw, _owns: PhantomData }, _borrow: PhantomData }
+        AtHand::new(Self { raw: self.raw, _owns: PhantomData })
     }
 
     /// Replaces the metadata.
@@ -272,47 +277,6 @@ impl Mbuf {
         }
         // SAFETY: see above.
         Err(unsafe { std::ffi::CStr::from_ptr(reason) }.to_string_lossy().into_owned())
-    }
-}
-
-/// See [`Mbuf::at_hand`].
-#[derive(Debug)]
-pub struct AtHand<'a> {
-    mbuf: Mbuf,
-    _borrow: PhantomData<&'a mut Mbuf>,
-}
-
-impl Deref for AtHand<'_> {
-    type Target = Mbuf;
-
-    #[inline(always)]
-    fn deref(&self) -> &Mbuf {
-        &self.mbuf
-    }
-}
-
-impl DerefMut for AtHand<'_> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut Mbuf {
-        &mut self.mbuf
-    }
-}
-
-/// The first half of the metadata of packets that have just come in, as words: a value that stays in registers.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct FreshMeta([u64; META_RECEIVED_OCTETS / 8]);
-
-// The sizes of the fields in that half sum to its length: there are no gaps between them.
-const _: () = assert!(META_RECEIVED_OCTETS == 4 * 2 + 4 + 2 * 2 + 2 + 4 * 2 + 4 + 2 && align_of::<FreshMeta>() <= align_of::<Meta>());
-
-impl FreshMeta {
-    /// That of `meta`.
-    #[inline]
-    pub fn of(meta: &Meta) -> Self {
-        // SAFETY: Meta is 64-aligned and longer than what is read of it, and its fields up to there lie without gaps (asserted
-        // above), so that every octet that is read belongs to a plain number.
-        Self(unsafe { ptr::from_ref(meta).cast::<[u64; META_RECEIVED_OCTETS / 8]>().read() })
     }
 }
 
@@ -463,117 +427,4 @@ impl Mbuf {
         first.set_nb_segs(kept);
         first.set_pkt_len(octets as u32);
     }
-}
-
-/// One segment of a chain that an [`Mbuf`] owns. Private: the methods are safe to call only through that owner, which
-/// is the sole way to get one.
-#[derive(Clone, Copy)]
-struct Segment(NonNull<sys::rte_mbuf>);
-
-impl Segment {
-    #[inline]
-    fn field<T>(self, offset: u32) -> *mut T {
-        // SAFETY: every WEIR_MBUF_* offset lies inside the mbuf, by the C compiler's offsetof.
-        unsafe { self.0.as_ptr().byte_add(offset as usize).cast() }
-    }
-}
-
-macro_rules! fields {
-    ($($get:ident $set:ident $type:ty, $offset:ident;)*) => {
-        impl Segment {
-            $(
-                #[inline]
-                fn $get(self) -> $type {
-                    // SAFETY: an aligned plain integer inside a live mbuf that the owner lets us read.
-                    unsafe { self.field::<$type>(sys::$offset).read() }
-                }
-
-                #[inline]
-                fn $set(self, value: $type) {
-                    // SAFETY: as above; callers hold `&mut Mbuf`.
-                    unsafe { self.field::<$type>(sys::$offset).write(value) }
-                }
-            )*
-        }
-    };
-}
-
-fields! {
-    data_off set_data_off u16, WEIR_MBUF_DATA_OFF;
-    nb_segs set_nb_segs u16, WEIR_MBUF_NB_SEGS;
-    data_len set_data_len u16, WEIR_MBUF_DATA_LEN;
-    pkt_len set_pkt_len u32, WEIR_MBUF_PKT_LEN;
-}
-
-/// `octets` in both lengths of [`Segment::lengths`].
-#[inline(always)]
-const fn both(octets: u16) -> u64 {
-    octets as u64 | (octets as u64) << 32
-}
-
-const _: () = assert!(sys::WEIR_MBUF_DATA_LEN == sys::WEIR_MBUF_PKT_LEN + 4 && cfg!(target_endian = "little"));
-
-impl Segment {
-    /// `pkt_len` and, from bit 32, `data_len`, with the two octets behind them: one store instead of two.
-    #[inline(always)]
-    fn lengths(self) -> u64 {
-        // SAFETY: eight octets of a live mbuf, whose fields are plain numbers; not aligned to eight.
-        unsafe { self.field::<u64>(sys::WEIR_MBUF_PKT_LEN).read_unaligned() }
-    }
-
-    #[inline(always)]
-    fn set_lengths(self, lengths: u64) {
-        // SAFETY: as above; callers hold `&mut Mbuf`.
-        unsafe { self.field::<u64>(sys::WEIR_MBUF_PKT_LEN).write_unaligned(lengths) }
-    }
-
-    #[inline]
-    fn data(self) -> *mut u8 {
-        // SAFETY: buf_addr is the start of the buffer and data_off at most its length.
-        unsafe { self.field::<*mut u8>(sys::WEIR_MBUF_BUF_ADDR).read().add(self.data_off() as usize) }
-    }
-
-    #[inline]
-    fn meta(self) -> *mut Meta {
-        self.field(sys::WEIR_MBUF_SIZE)
-    }
-
-    #[inline]
-    fn octets<'a>(self) -> &'a [u8] {
-        // SAFETY: a live mbuf's data lies inside its buffer. The callers bind the lifetime to their `&self`.
-        unsafe { slice::from_raw_parts(self.data(), self.data_len() as usize) }
-    }
-
-    fn tailroom(self) -> usize {
-        // SAFETY: a plain integer inside a live mbuf.
-        let length = unsafe { self.field::<u16>(sys::WEIR_MBUF_BUF_LEN).read() };
-        (length as usize).saturating_sub(self.data_off() as usize + self.data_len() as usize)
-    }
-
-    #[inline]
-    fn next(self) -> Option<Self> {
-        // SAFETY: `next` is null or the chain's next live mbuf.
-        NonNull::new(unsafe { self.field::<*mut sys::rte_mbuf>(sys::WEIR_MBUF_NEXT).read() }).map(Self)
-    }
-
-    fn set_next(self, next: Self) {
-        // SAFETY: callers hold `&mut Mbuf` and own `next`.
-        unsafe { self.field::<*mut sys::rte_mbuf>(sys::WEIR_MBUF_NEXT).write(next.0.as_ptr()) }
-    }
-
-    fn clear_next(self) {
-        // SAFETY: callers hold `&mut Mbuf`.
-        unsafe { self.field::<*mut sys::rte_mbuf>(sys::WEIR_MBUF_NEXT).write(ptr::null_mut()) }
-    }
-}
-
-#[inline]
-fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing architecturally; any address is allowed.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }

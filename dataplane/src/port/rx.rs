@@ -9,9 +9,9 @@ use super::OpenParams;
 use super::checksum::{stamp, stamp_reported};
 use super::fault::{FaultCounters, FaultRx, FaultSpec};
 use super::source::{SourceCounters, SourceRx, SourceSpec};
+use crate::dpdk::mbuf::FreshMeta;
 use crate::dpdk::tap::TapRx;
 use crate::dpdk::vhost::VhostRxQueue;
-use crate::dpdk::mbuf::FreshMeta;
 use crate::dpdk::{Burst, RxQueue};
 
 /// A receive queue of a port, of whatever kind: one owner, `Send`.
@@ -105,7 +105,10 @@ impl PortRx {
             Self::Tap(tap) => {
                 let before = burst.len();
                 let received = tap.queue.rx_burst(burst, max);
-                stamp(burst.as_mut_slice().get_mut(before..).unwrap_or_default(), FreshMeta::of(&Meta::received(tap.port)));
+                stamp(
+                    burst.as_mut_slice().get_mut(before..).unwrap_or_default(),
+                    FreshMeta::of(&Meta::received(tap.port)),
+                );
                 received
             }
             Self::Source(source) => source.rx(burst, max),

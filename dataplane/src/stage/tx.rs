@@ -22,15 +22,16 @@ pub(super) const SPEC: Spec<Cx> = Spec {
 fn process(cx: &mut Cx, burst: &mut Burst, _: &mut Out<'_>) {
     let known = cx.sending.take().filter(|sending| sending.packets == burst.len());
     debug_assert!(
-        known.is_none_or(|known| look(burst).is_some_and(|(egress, load)| egress == known.egress && load == known.load)),
+        known
+            .is_none_or(|known| look(burst).is_some_and(|(egress, load)| egress == known.egress && load == known.load)),
         "a stage has said of its packets what is not true"
     );
-    match known.map(|known| (known.egress, known.load)).or_else(|| look(burst)) {
-        Some((egress, load)) => cx.tx.send(egress, burst, load, &mut cx.counters),
-        None => {
-            let (tx, counters) = (&mut cx.tx, &mut cx.counters);
-            burst.drain_each(|_, packet| tx.send_one(packet.meta().egress, packet, counters));
-        }
+    let together = known.map(|known| (known.egress, known.load)).or_else(|| look(burst));
+    let (tx, counters) = (&mut cx.tx, &mut cx.counters);
+    if let Some((egress, load)) = together {
+        tx.send(egress, burst, load, counters);
+    } else {
+        burst.drain_each(|_, packet| tx.send_one(packet.meta().egress, packet, counters));
     }
 }
 

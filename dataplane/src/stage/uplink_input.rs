@@ -54,7 +54,7 @@ struct Input<'a> {
 fn usual(input: &mut Input<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
     let Input { outers, ingress, .. } = *input;
     let (mut count, mut octets) = (0, 0);
-    for packet in packets.iter_mut() {
+    for (packet, edge) in packets.iter_mut().zip(edges) {
         let packet = &mut *packet.at_hand();
         if !matches!(packet.meta().checksum, Checksum::Unknown | Checksum::Good) {
             break;
@@ -62,10 +62,10 @@ fn usual(input: &mut Input<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize
         let length = packet.packet_octets() as u64;
         let Some((network, tunnel)) = outers.find(packet, ingress) else { break };
         packet.set_ways(Ways::through(ingress, network, tunnel));
+        *edge = DECAP;
         octets += length;
         count += 1;
     }
-    edges.iter_mut().take(count).for_each(|edge| *edge = DECAP);
     input.octets += octets;
     count
 }

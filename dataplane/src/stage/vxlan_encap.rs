@@ -74,7 +74,7 @@ fn usual(run: &mut Run<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
     let Some(push) = run.pushes.find(key, run.tables, run.now_secs) else { return 0 };
     let Push { max_octets, egress, .. } = *push;
     let (mut count, mut octets) = (0, 0);
-    for packet in packets.iter_mut() {
+    for (packet, edge) in packets.iter_mut().zip(edges) {
         let packet = &mut *packet.at_hand();
         let length = packet.packet_octets();
         let meta = packet.meta();
@@ -86,10 +86,10 @@ fn usual(run: &mut Run<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
             break;
         }
         packet.meta_mut().egress = egress;
+        *edge = TX;
         octets += length as u64;
         count += 1;
     }
-    edges.iter_mut().take(count).for_each(|edge| *edge = TX);
     run.count(tunnel, egress, count, octets, OVERHEAD_V4_OCTETS);
     count
 }
@@ -97,7 +97,8 @@ fn usual(run: &mut Run<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
 impl Run<'_> {
     /// A packet that is not as usual.
     fn other(&mut self, packet: &mut Mbuf) -> Result<u8, DropReason> {
-        let (key, octets, tunnel) = (packet.meta().encapsulation(), packet.packet_octets() as u64, packet.meta().tunnel);
+        let (key, octets, tunnel) =
+            (packet.meta().encapsulation(), packet.packet_octets() as u64, packet.meta().tunnel);
         let way = match self.known.take() {
             Some((known, way)) if known == key => way,
             _ => self.find(packet.meta()),

@@ -210,8 +210,7 @@ mod tests {
         assert_eq!(find(&pairs, header(2, 1), RED, 7), None, "the way back is another");
         assert_eq!(find(&pairs, header(1, 2), NetworkId(2), 7), None, "another network");
         assert_eq!(ask(&pairs, header(1, 2), RED, 7).place(), MacDestination::port(PortId(7), 0));
-        let nothing = Pair::default();
-        assert_eq!(pairs.reader().find(&nothing), None, "an empty slot is no pair");
+        assert_eq!(find(&pairs, [0; 14], NetworkId(0), 0), None, "an empty slot is no pair");
     }
 
     #[test]

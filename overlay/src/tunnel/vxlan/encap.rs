@@ -177,7 +177,12 @@ impl VxlanPush<'_> {
         } else {
             self.push_other(packet, octets as u16, inner)
         };
-        if pushed { Ok(()) } else { Err(DropReason::Headroom) }
+        if !pushed {
+            return Err(DropReason::Headroom);
+        }
+        let meta = packet.meta_mut();
+        (meta.l3_offset, meta.l4_offset) = (0, 0);
+        Ok(())
     }
 
     /// For a packet whose outer header is IPv4's and has no UDP checksum, [`PushV4::push`] does the same.
@@ -235,15 +240,13 @@ impl VxlanPush<'_> {
         header[58..60].copy_from_slice(&udp_octets.to_be_bytes());
         header[60..62].copy_from_slice(&udp_checksum.to_be_bytes());
         header[66..70].copy_from_slice(&wire_vni(self.vni));
-        let meta = packet.meta_mut();
-        (meta.l3_offset, meta.l4_offset) = (0, 0);
         true
     }
 }
 
 impl PushV4 {
     /// Puts the headers before a frame of `octets`, at most [`VxlanPush::max_frame_octets`]. `false`, and nothing changed, where the
-    /// headroom is too short.
+    /// headroom is too short. The metadata's offsets stay what they are: on the usual way nobody has noted any.
     #[inline(always)]
     pub fn push<P: PacketBuf>(&self, packet: &mut P, octets: u16, inner: Inner, udp_checksum: u16) -> bool {
         let Some(header) = packet.prepend::<OVERHEAD_V4_OCTETS>() else { return false };
@@ -260,10 +263,6 @@ impl PushV4 {
         header[38..40].copy_from_slice(&udp_octets.to_be_bytes());
         if udp_checksum != 0 {
             header[40..42].copy_from_slice(&udp_checksum.to_be_bytes());
-        }
-        let meta = packet.meta_mut();
-        if (meta.l3_offset, meta.l4_offset) != (0, 0) {
-            (meta.l3_offset, meta.l4_offset) = (0, 0);
         }
         true
     }

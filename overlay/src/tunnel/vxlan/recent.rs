@@ -82,7 +82,8 @@ impl RecentOuters {
     pub fn note(&mut self, head: &[u8], ingress: PortId, network: NetworkId, tunnel: TunnelId) {
         let Some(frame) = head.first_chunk::<OCTETS>() else { return };
         let words = words(frame);
-        let usual = words.iter().zip(ZERO).all(|(word, zero)| word & zero == 0) && words[1] >> 32 & 0xff_ffff == 0x45_0008;
+        let usual =
+            words.iter().zip(ZERO).all(|(word, zero)| word & zero == 0) && words[1] >> 32 & 0xff_ffff == 0x45_0008;
         let addresses = add(add(u32_at(frame, 26) as u16, (u32_at(frame, 26) >> 16) as u16), {
             let destination = u32_at(frame, 30);
             add(destination as u16, (destination >> 16) as u16)
