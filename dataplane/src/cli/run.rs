@@ -54,7 +54,10 @@ impl RunArgs {
         let socket = ControlSocket::bind(path, config.control.socket_mode).map_err(Failure::bad_input)?;
         let stop = on_signals().map_err(|error| Failure::running(format!("cannot wait for signals: {error}")))?;
 
-        let mut controller = Controller::start(config, &self.eal).map_err(Failure::bad_input)?;
+        let mut controller = Controller::start(config, &self.eal).map_err(|error| {
+            let text = std::fs::read_to_string(&self.config).unwrap_or_default();
+            Failure::bad_input(error.placed(&text, &self.config.display().to_string()))
+        })?;
         tell_plan(&mut controller);
         let listening = socket.path().display().to_string();
         let (server, inbox) = match Server::start(socket) {

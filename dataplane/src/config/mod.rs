@@ -87,4 +87,17 @@ impl Config {
         let failed = report.failed();
         (config.filter(|_| !failed), report.finish())
     }
+
+    /// What showed only when a port was opened, as a finding at the place of its device in the text.
+    pub fn about_device(text: &str, file_name: &str, port: &str, message: &str, help: &str) -> ConfigErrors {
+        let read = parse::parse(text, &mut Report::new(file_name, text));
+        let span = read.and_then(|(file, _)| {
+            let ports = file.port.into_iter().map(|at| at.value);
+            let named = |typed: &file::Port| typed.name.as_ref().is_some_and(|name| name.value == port);
+            ports.filter(named).find_map(|typed| typed.device).map(|device| device.span)
+        });
+        let mut report = Report::new(file_name, text);
+        report.error("device-open", span, message, help);
+        ConfigErrors(report.finish())
+    }
 }

@@ -82,6 +82,9 @@ impl ApiError {
 
 impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
+        if let ControlError::Config(found) = &error {
+            return Self::unprocessable(found);
+        }
         let (status, remedy) = match &error {
             ControlError::Restart(_) => (
                 StatusCode::CONFLICT,
@@ -230,14 +233,14 @@ async fn apply(
     body: Result<String, StringRejection>,
 ) -> Answer<ApplyAnswer> {
     let (Query(ApplyQuery { dry_run, file }), text) = (query?, body?);
-    let file = file.as_deref().unwrap_or("configuration");
-    let (config, warnings) = check::check_text(&text, file).map_err(|found| ApiError::unprocessable(&found))?;
+    let file = file.unwrap_or_else(|| "configuration".into());
+    let (config, warnings) = check::check_text(&text, &file).map_err(|found| ApiError::unprocessable(&found))?;
     let answer = api.ask(move |controller| {
         let tsc_hz = controller.clock().hz();
         let (plan, blocked_cycles) = if dry_run {
             (controller.plan(&config), Vec::new())
         } else {
-            let applied = controller.apply(config)?;
+            let applied = controller.apply(config).map_err(|error| error.placed(&text, &file))?;
             tracing::info!(changes = applied.plan.changes.len(), blocked_cycles = ?applied.blocked_cycles, "applied");
             (applied.plan, applied.blocked_cycles)
         };

@@ -3,7 +3,7 @@
 use super::build::BuildError;
 use super::ids::LimitExceeded;
 use crate::config::model::Name;
-use crate::config::{ConfigErrors, FieldChange};
+use crate::config::{Config, ConfigErrors, FieldChange};
 use crate::dpdk::DpdkError;
 use crate::dpdk::eal::EalError;
 use crate::port::{PortError, PortSpecError};
@@ -79,6 +79,19 @@ fn list(changes: &[FieldChange]) -> String {
 }
 
 impl ControlError {
+    /// The error with its place in the text of the configuration, where it is a port's.
+    #[must_use]
+    pub fn placed(self, text: &str, file_name: &str) -> Self {
+        match self {
+            Self::Port(error) => {
+                let (port, message, help) = error.parts();
+                Self::Config(Config::about_device(text, file_name, port, &message, help))
+            }
+            Self::Lost { error, ports } => Self::Lost { error: Box::new(error.placed(text, file_name)), ports },
+            other => other,
+        }
+    }
+
     /// For `map_err`: DPDK failed while doing `what`.
     pub(super) fn dpdk(what: impl Into<String>) -> impl FnOnce(DpdkError) -> Self {
         let what = what.into();

@@ -50,13 +50,15 @@ pub enum DpdkError {
         /// Why it failed.
         errno: Errno,
     },
-    /// The request cannot be met, and this says why and what to do.
-    #[error("{object}: {why}")]
+    /// The request cannot be met.
+    #[error("{object}: {why}{}", helped(.help))]
     Refused {
         /// What the user calls the thing.
         object: String,
-        /// What is wrong and what to do.
+        /// What is wrong.
         why: String,
+        /// What to do; empty where `why` says it.
+        help: String,
     },
     /// A name or path holds a NUL octet.
     #[error("{object:?}: a name must not contain a NUL octet")]
@@ -72,7 +74,20 @@ impl DpdkError {
     }
 
     pub(crate) fn refused(object: &str, why: impl Into<String>) -> Self {
-        Self::Refused { object: object.to_owned(), why: why.into() }
+        Self::refused_for(object, why, "")
+    }
+
+    /// The same with what to do about it.
+    pub(crate) fn refused_for(object: &str, why: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Refused { object: object.to_owned(), why: why.into(), help: help.into() }
+    }
+
+    /// What is wrong and, if it is known, what to do.
+    pub fn parts(&self) -> (String, &str) {
+        match self {
+            Self::Refused { object, why, help } => (format!("{object}: {why}"), help),
+            Self::Call { .. } | Self::Nul { .. } => (self.to_string(), ""),
+        }
     }
 }
 
@@ -80,6 +95,10 @@ impl From<NulError> for DpdkError {
     fn from(error: NulError) -> Self {
         Self::Nul { object: String::from_utf8_lossy(&error.into_vec()).into_owned() }
     }
+}
+
+fn helped(help: &str) -> String {
+    if help.is_empty() { String::new() } else { format!("\n  help: {help}") }
 }
 
 /// `Ok` when a DPDK function returned zero or more.

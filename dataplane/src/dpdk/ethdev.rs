@@ -425,15 +425,42 @@ fn has(offloads: u64, wanted: u64) -> bool {
     offloads & wanted == wanted
 }
 
+/// Why a packet socket on the interface that `devargs` names cannot be opened, for the usual reasons: their drivers answer
+/// with whatever error another call left behind.
+fn of_interface(devargs: &str) -> Option<Errno> {
+    let mut arguments = devargs.split(',');
+    arguments.next().filter(|name| name.starts_with("net_af_"))?;
+    let interface = CString::new(arguments.find_map(|argument| argument.strip_prefix("iface="))?).ok()?;
+    // SAFETY: the name is NUL-terminated and only read.
+    if unsafe { libc::if_nametoindex(interface.as_ptr()) } == 0 {
+        return Some(Errno(libc::ENODEV));
+    }
+    // SAFETY: no pointers; with protocol 0 the socket receives nothing.
+    let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    if socket < 0 {
+        return std::io::Error::last_os_error().raw_os_error().map(Errno);
+    }
+    // SAFETY: the descriptor is valid and nobody else's.
+    unsafe { libc::close(socket) };
+    None
+}
+
 fn probe_error(name: &str, devargs: &str, errno: Errno, log: &[String]) -> DpdkError {
-    let hint = match errno.0 {
-        libc::ENOSPC => format!("all {} devices of this DPDK are in use", sys::WEIR_MAX_ETHPORTS),
+    let errno = of_interface(devargs).unwrap_or(errno);
+    let (why, help) = match errno.0 {
+        libc::ENOSPC => (
+            format!("all {} devices of this DPDK are in use", sys::WEIR_MAX_ETHPORTS),
+            "take ports out, or use tap, vhost-user and source ports, which are no DPDK devices",
+        ),
         libc::EPERM | libc::EACCES => {
-            "permission is missing (run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW)".into()
+            ("permission is missing".into(), "run weir as root, or grant it CAP_NET_ADMIN and CAP_NET_RAW")
         }
-        libc::ENODEV | libc::ENOENT => "there is no such device, or no driver for it is installed".into(),
-        _ => format!("{errno}"),
+        libc::ENODEV | libc::ENOENT => (
+            "there is no such device, file or socket, or no driver for it".into(),
+            "name one that exists: `ip link` lists the kernel's interfaces, `dpdk-devbind.py --status` PCI devices",
+        ),
+        _ => (errno.to_string(), "correct the device's text; EAL says more"),
     };
     let log = super::eal::details(log);
-    DpdkError::refused(name, format!("the device {devargs:?} cannot be opened: {hint}{log}"))
+    DpdkError::refused_for(name, format!("the device {devargs:?} cannot be opened: {why}"), format!("{help}{log}"))
 }

@@ -110,14 +110,21 @@ impl Tap {
         }
         let (control, files) = within_optional(config.netns.as_deref(), || open_here(config)).and_then(|result| {
             result.map_err(|(what, error)| match error.raw_os_error() {
-                Some(libc::EPERM | libc::EACCES) => DpdkError::refused(
+                Some(libc::EPERM | libc::EACCES) => DpdkError::refused_for(
                     &object,
-                    format!("{what}: permission is missing (run as root, or grant CAP_NET_ADMIN)"),
+                    format!("{what}: permission is missing"),
+                    "run weir as root, or grant it CAP_NET_ADMIN",
                 ),
-                Some(libc::EBUSY) => DpdkError::refused(&object, "another process has it open"),
-                Some(libc::EINVAL) if what == OPENING => {
-                    DpdkError::refused(&object, "an interface of this name exists and is no tap with as many queues")
-                }
+                Some(libc::EBUSY) => DpdkError::refused_for(
+                    &object,
+                    "another process has it open",
+                    "end that process (`fuser -v /dev/net/tun` names who has taps), or choose another name",
+                ),
+                Some(libc::EINVAL) if what == OPENING => DpdkError::refused_for(
+                    &object,
+                    "an interface of this name exists and is no tap with as many queues",
+                    "choose another name, or remove that interface (`ip link del NAME`)",
+                ),
                 Some(number) => DpdkError::call(&object, what, Errno(number)),
                 None => DpdkError::refused(&object, format!("{what}: {error}")),
             })

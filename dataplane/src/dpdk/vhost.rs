@@ -366,17 +366,29 @@ fn check_path(path: &Path, object: &str, client: bool) -> Result<(), DpdkError> 
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        return Err(DpdkError::refused(object, format!("there is no folder {}: create it", folder.display())));
+        return Err(DpdkError::refused_for(object, format!("there is no folder {}", folder.display()), "create it"));
     }
     let Ok(kind) = path.symlink_metadata() else { return Ok(()) };
     if !kind.file_type().is_socket() {
-        return Err(DpdkError::refused(object, "the path exists and is not a socket: choose another or remove it"));
+        let help = "choose another path, or remove what is there";
+        return Err(DpdkError::refused_for(object, "the path exists and is not a socket", help));
     }
     match UnixStream::connect(path) {
-        Ok(_) => Err(DpdkError::refused(object, "it is in use: another process listens on it")),
-        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)
-            .map_err(|error| DpdkError::refused(object, format!("the stale socket cannot be removed: {error}"))),
-        Err(error) => Err(DpdkError::refused(object, format!("it exists and cannot be tried: {error}"))),
+        Ok(_) => Err(DpdkError::refused_for(
+            object,
+            "it is in use: another process listens on it",
+            "end that process (`ss -xlp` names it), or choose another path",
+        )),
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(|error| {
+                let why = format!("nobody listens on this socket any more, and it cannot be removed: {error}");
+                DpdkError::refused_for(object, why, "remove it, or run weir as a user who may")
+            })
+        }
+        Err(error) => {
+            let why = format!("it exists and cannot be tried: {error}");
+            Err(DpdkError::refused_for(object, why, "choose another path, or run weir as a user who may use it"))
+        }
     }
 }
 
@@ -412,7 +424,18 @@ fn start(path: &CString, object: &str, config: VhostConfig) -> Result<(), DpdkEr
                     "registering its callbacks",
                 )
             })
-            .and_then(|_| check(sys::rte_vhost_driver_start(path.as_ptr()), object, "start"))
+            .and_then(|_| match sys::rte_vhost_driver_start(path.as_ptr()) {
+                0 => Ok(0),
+                // DPDK gives no reason but in its log; what is left behind check_path is the folder's permission.
+                _ => Err(DpdkError::refused_for(
+                    object,
+                    "its socket cannot be created",
+                    format!(
+                        "make its folder writable for the user that weir runs as{}",
+                        eal::details(&super::log::take_recent())
+                    ),
+                )),
+            })
     };
     if let Err(error) = result {
         // SAFETY: the path is registered.

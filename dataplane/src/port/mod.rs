@@ -124,6 +124,20 @@ pub enum PortError {
     },
 }
 
+impl PortError {
+    /// The port's name, what is wrong with it, and what to do.
+    pub fn parts(&self) -> (&str, String, &str) {
+        let usual = "correct this port's device, or take the port out; docs/config.md says what each kind needs";
+        match self {
+            Self::Device { port, source } => {
+                let (what, help) = source.parts();
+                (port, format!("port {port:?}: {what}"), if help.is_empty() { usual } else { help })
+            }
+            Self::Refused { port, .. } => (port, self.to_string(), usual),
+        }
+    }
+}
+
 /// An opened port, as the control side holds it.
 #[derive(Debug)]
 pub struct Port {
