@@ -41,7 +41,9 @@ fn l2_forward_says_what_a_packet_costs_and_closes_its_books() {
     {
         assert!(number(&cost, path) > 0.0, "{path}");
     }
-    for path in ["/framework/c_busy", "/wall_clock_error", "/instrument_overhead", "/lambda_max_pps"] {
+    for path in
+        ["/framework/c_busy", "/container/c_busy", "/wall_clock_error", "/instrument_overhead", "/lambda_max_pps"]
+    {
         assert!(number(&cost, path) >= 0.0, "{path}");
     }
     // What nobody told stays unknown, and is not zero: the container's own work, and a line through one burst size.
