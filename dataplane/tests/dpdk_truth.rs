@@ -18,7 +18,7 @@ use crossbeam::queue::ArrayQueue;
 use dataplane::dpdk::vhost::NoWorkers;
 use dataplane::dpdk::{Burst, Mbuf, Mempool, TscClock, rdtsc, tsc};
 use dataplane::graph::{Edges, Graph, Out, Process, RowKind, Spec};
-use dataplane::ledger::{Clock, Ledger, LedgerConfig, LedgerCounters, Level, Meter, Report, ReportInput};
+use dataplane::ledger::{Clock, Ledger, LedgerConfig, LedgerCounters, Level, Measure, Meter, Report, ReportInput};
 use dataplane::port::{OpenParams, Port};
 use dataplane::stage::{Cx, Events, Load};
 use dataplane::sync::{Epochs, Published};
@@ -275,7 +275,7 @@ fn off_reads_the_clock_at_most_twice_a_loop() {
         let read = reads.get() - before;
         assert!((1..=2000).contains(&read), "{read} reads in 1,000 loops at {rate_pps} packets a second");
     }
-    rig.order(Command::SetLevel(Level::Full));
+    rig.order(Command::Measure(Measure { level: Level::Full, sample_interval: 1, gap_threshold_cycles: u64::MAX }));
     rig.receive(0);
     let before = reads.get();
     (0..1000).for_each(|_| rig.worker.round());

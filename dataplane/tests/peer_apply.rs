@@ -69,6 +69,16 @@ fn apply(weir: &Weir, what: &str, toml: &str) -> Value {
     answer
 }
 
+/// Fails unless every report of the ledger is of this level.
+#[track_caller]
+fn measures_at(weir: &Weir, level: &str) {
+    let reports = weir.show("ledger");
+    let reports = reports.as_array().unwrap();
+    // Two workers, and both together.
+    assert_eq!(reports.len(), 3);
+    assert!(reports.iter().all(|report| report["level"] == level), "not all at level {level}: {reports:#?}");
+}
+
 #[test]
 #[ignore = "needs root: run `make peers`"]
 fn changes_lose_nothing_on_what_they_do_not_touch() {
@@ -85,6 +95,7 @@ fn changes_lose_nothing_on_what_they_do_not_touch() {
         list.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
     };
     flows(&weir);
+    measures_at(&weir, "sampled");
 
     for round in 0..soak(3) {
         // A port and a network.
@@ -106,6 +117,7 @@ fn changes_lose_nothing_on_what_they_do_not_touch() {
         let whole = common_part(&scratch, "full", &blue) + &up;
         apply(&weir, "add a VTEP and an entry, measure everything", &whole);
         assert_eq!(weir.find("macs", "mac", "02:00:00:00:00:99")["vtep"], "198.51.100.3");
+        measures_at(&weir, "full");
         flows(&weir);
 
         // The same file again: nothing to do.
@@ -152,8 +164,10 @@ fn changes_lose_nothing_on_what_they_do_not_touch() {
 
         apply(&weir, "take everything back, measure nothing", &base.replace("level = \"sampled\"", "level = \"off\""));
         assert_eq!(names("ports").len(), 4);
+        measures_at(&weir, "off");
         flows(&weir);
         apply(&weir, "measure again", &base);
+        measures_at(&weir, "sampled");
     }
 
     weir.assert_balanced();

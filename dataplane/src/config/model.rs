@@ -223,7 +223,7 @@ pub struct Ledger {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { level: LedgerLevel::Sampled, sample_one_in: 32, gap_us: 20 }
+        Self { level: LedgerLevel::Sampled, sample_one_in: 128, gap_us: 20 }
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::build::{World, build};
 use super::ids::Ids;
 use super::ports::{self, NewPort};
-use super::start::{into_service, level, open_params, settings};
+use super::start::{into_service, measure, open_params, settings};
 use super::{ControlError, Controller};
 use crate::config::{Config, Key, Name, Op, Plan, diff};
 use crate::tables::Tables;
@@ -65,7 +65,7 @@ impl Controller {
             let fresh = fresh.clone();
             let clear = Command::Clear { ports: fresh.ports, networks: fresh.networks, tunnels: fresh.tunnels };
             self.crew.order(index, clear)?;
-            self.crew.order(index, Command::SetLevel(level(&self.config)))?;
+            self.crew.order(index, Command::Measure(measure(&self.config, self.clock)))?;
             self.crew.order(index, Command::Set(settings(&self.config, self.clock)))?;
         }
         let closing = self.withdraw(&(&gone - &replaced))?;

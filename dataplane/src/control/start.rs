@@ -18,7 +18,7 @@ use super::{ControlError, Controller};
 use crate::config::{self, Config, MemoryMode as Memory, Name};
 use crate::dpdk::mempool::PoolConfig;
 use crate::dpdk::{Eal, EalArgs, MemoryMode, Mempool, PoolOps, TscClock, tsc};
-use crate::ledger::{LedgerConfig, Level, price};
+use crate::ledger::{LedgerConfig, Level, Measure, price};
 use crate::port::OpenParams;
 use crate::sync::{Epochs, Published};
 use crate::worker::{self, Events, Idle, Launch, Settings};
@@ -189,12 +189,16 @@ fn create_pool(config: &Config) -> Result<Mempool, ControlError> {
     )))
 }
 
-/// The ledger's level as the configuration has it.
-pub(super) fn level(config: &Config) -> Level {
-    match config.ledger.level {
-        crate::config::LedgerLevel::Off => Level::Off,
-        crate::config::LedgerLevel::Sampled => Level::Sampled,
-        crate::config::LedgerLevel::Full => Level::Full,
+/// How the ledgers measure, as the configuration has it.
+pub(super) fn measure(config: &Config, clock: TscClock) -> Measure {
+    Measure {
+        level: match config.ledger.level {
+            config::LedgerLevel::Off => Level::Off,
+            config::LedgerLevel::Sampled => Level::Sampled,
+            config::LedgerLevel::Full => Level::Full,
+        },
+        sample_interval: config.ledger.sample_one_in,
+        gap_threshold_cycles: clock.hz() / 1_000_000 * u64::from(config.ledger.gap_us),
     }
 }
 
@@ -206,11 +210,12 @@ fn random_seed() -> u64 {
 
 /// How much the workers' ledgers measure.
 fn ledger_config(config: &Config, clock: TscClock, stamp_cost_cycles: u64) -> LedgerConfig {
+    let Measure { level, sample_interval, gap_threshold_cycles } = measure(config, clock);
     LedgerConfig {
-        level: level(config),
-        sample_interval: config.ledger.sample_one_in,
+        level,
+        sample_interval,
         stamp_cost_cycles,
-        gap_threshold_cycles: clock.hz() / 1_000_000 * u64::from(config.ledger.gap_us),
+        gap_threshold_cycles,
         port_capacity: usize::from(config.limits.ports),
         seed: tsc::rdtsc(),
         ..LedgerConfig::new(clock.hz())
@@ -228,5 +233,17 @@ pub(super) fn settings(config: &Config, clock: TscClock) -> Settings {
         },
         sleep_max_us: config.workers.sleep_max_us,
         housekeeping_ticks: clock.hz() / 1_000_000 * u64::from(config.workers.housekeeping_us),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ledger_and_the_configuration_have_the_same_defaults() {
+        let ours = config::Ledger::default();
+        assert_eq!(ours.sample_one_in, LedgerConfig::DEFAULT_SAMPLE_INTERVAL);
+        assert_eq!(u64::from(ours.gap_us) * 1000, LedgerConfig::DEFAULT_GAP_NANOS);
     }
 }

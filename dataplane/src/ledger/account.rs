@@ -181,9 +181,20 @@ pub struct LedgerConfig {
     pub seed: u64,
 }
 
+/// What of a ledger's settings can change while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// See [`LedgerConfig::level`].
+    pub level: Level,
+    /// See [`LedgerConfig::sample_interval`].
+    pub sample_interval: u32,
+    /// See [`LedgerConfig::gap_threshold_cycles`].
+    pub gap_threshold_cycles: u64,
+}
+
 impl LedgerConfig {
-    /// One stage-stamped poll in this many.
-    pub const DEFAULT_SAMPLE_INTERVAL: u32 = 1024;
+    /// One stage-stamped poll in this many; that of the configuration, as a test of the control side checks.
+    pub const DEFAULT_SAMPLE_INTERVAL: u32 = 128;
     /// Gap threshold in nanoseconds: 20 µs, far above a burst of 64 and far below a preemption.
     pub const DEFAULT_GAP_NANOS: u64 = 20_000;
 

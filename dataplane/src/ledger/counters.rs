@@ -39,6 +39,10 @@ pub struct LedgerCounters {
     pub workers: u64,
     /// Level at the time of the copy.
     pub level: Level,
+    /// Sample interval at the time of the copy.
+    pub sample_interval: u32,
+    /// Gap threshold at the time of the copy.
+    pub gap_threshold_cycles: u64,
     /// Last stamp minus first stamp.
     pub elapsed_cycles: u64,
     /// Cycles by [`Account`]; the entry of `busy` stays 0, its cycles are in `busy`.
@@ -80,6 +84,8 @@ impl LedgerCounters {
         Self {
             workers: 1,
             level: config.level,
+            sample_interval: config.sample_interval,
+            gap_threshold_cycles: config.gap_threshold_cycles,
             elapsed_cycles: 0,
             accounts: [0; Account::COUNT],
             busy: [0; BURST_SLOTS],

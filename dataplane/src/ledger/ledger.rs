@@ -3,7 +3,7 @@
 //! Stamps are chained: each `close_*` books `now − last` to one account and makes `now` the start of the next
 //! interval, so the sum closes by construction. Nothing here allocates, locks, reads a clock or panics.
 
-use super::account::{Account, LedgerConfig, LedgerError, Level, MAX_BURST, MAX_ROWS, Row, RowSpec};
+use super::account::{Account, LedgerConfig, LedgerError, Level, MAX_BURST, MAX_ROWS, Measure, Row, RowSpec};
 use super::counters::LedgerCounters;
 
 /// One burst of the present poll round, remembered until the flush.
@@ -71,7 +71,7 @@ impl Ledger {
             level: config.level,
             sampling: false,
             countdown: 1,
-            sample_interval: config.sample_interval.clamp(1, 1 << 20),
+            sample_interval: interval(config.sample_interval),
             prng: config.seed | 1,
             touched: 0,
             pending: [0; MAX_ROWS],
@@ -111,6 +111,24 @@ impl Ledger {
         self.counters.level = level;
     }
 
+    /// Measures this way from now on; called between rounds. Does nothing when it does so already. The time since the
+    /// last stamp is booked as by [`Ledger::set_level`], and judged by the old gap threshold; the distance to the next
+    /// sample is drawn anew, so that a long one does not delay a short interval.
+    pub fn measure(&mut self, measure: Measure, now: u64) {
+        let sample_interval = interval(measure.sample_interval);
+        if (self.level, self.sample_interval, self.gap_threshold)
+            == (measure.level, sample_interval, measure.gap_threshold_cycles)
+        {
+            return;
+        }
+        self.set_level(measure.level, now);
+        self.gap_threshold = measure.gap_threshold_cycles;
+        if self.sample_interval != sample_interval {
+            self.sample_interval = sample_interval;
+            self.countdown = self.draw();
+        }
+    }
+
     /// A fresh copy of the counters, allocated; refresh it with [`LedgerCounters::copy_from`].
     pub fn counters(&self) -> LedgerCounters {
         let mut copy = self.counters.clone();
@@ -121,6 +139,7 @@ impl Ledger {
     /// Fills in a copy what the counters in place do not have.
     pub(super) fn complete(&self, copy: &mut LedgerCounters) {
         copy.elapsed_cycles = self.elapsed_cycles();
+        (copy.sample_interval, copy.gap_threshold_cycles) = (self.sample_interval, self.gap_threshold);
         for (row, visits) in copy.rows.iter_mut().zip(&self.visits) {
             (row.calls, row.packets) = (visits.calls, visits.packets);
         }
@@ -430,6 +449,11 @@ impl Ledger {
         self.counters.packets += packets as u64;
         self.counters.bursts[packets.min(MAX_BURST)] += 1;
     }
+}
+
+/// A sample interval that [`Ledger::draw`] can work with.
+fn interval(wanted: u32) -> u32 {
+    wanted.clamp(1, 1 << 20)
 }
 
 /// `a · b / d`, exact also where the product passes 64 bits; `b ≤ d`, `d > 0`.

@@ -3,7 +3,7 @@
 //! The worker's loop calls the meter without looking at the level; at `off` the one read is that of
 //! [`Meter::end_round`]. Tests drive the same loop with a clock that counts its reads.
 
-use super::account::{Account, Level, Row};
+use super::account::{Account, Level, Measure, Row};
 use super::ledger::Ledger;
 
 /// A source of TSC values. Any `Fn() -> u64` is one.
@@ -118,9 +118,9 @@ impl<C: Clock> Meter<C> {
         }
     }
 
-    /// See [`Ledger::set_level`].
-    pub fn set_level(&mut self, level: Level) {
+    /// See [`Ledger::measure`].
+    pub fn measure(&mut self, measure: Measure) {
         let now = self.clock.now();
-        self.ledger.set_level(level, now);
+        self.ledger.measure(measure, now);
     }
 }

@@ -21,7 +21,7 @@ pub mod stages;
 pub mod system;
 pub mod view;
 
-pub use account::{Account, LedgerConfig, LedgerError, Level, Row, RowKind, RowSpec};
+pub use account::{Account, LedgerConfig, LedgerError, Level, Measure, Row, RowKind, RowSpec};
 pub use counters::LedgerCounters;
 pub use fit::Fit;
 pub use ledger::Ledger;

@@ -121,6 +121,10 @@ pub struct Report {
     pub scope: String,
     /// Ledger level at the end of the window.
     pub level: Level,
+    /// At level `sampled`: one poll in this many carries stage stamps, at the end of the window.
+    pub sample_one_in: u32,
+    /// An interval longer than this many TSC cycles is booked as stolen, at the end of the window.
+    pub gap_cycles: u64,
     /// Workers added up.
     pub workers: u64,
     /// Length of the window in seconds, wall clock.
@@ -240,6 +244,8 @@ impl Report {
         Self {
             scope: input.scope.clone(),
             level: window.level,
+            sample_one_in: window.sample_interval,
+            gap_cycles: window.gap_threshold_cycles,
             workers: window.workers,
             elapsed_seconds,
             elapsed_cycles: window.elapsed_cycles,

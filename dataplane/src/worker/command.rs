@@ -8,7 +8,7 @@ use crossbeam::utils::CachePadded;
 use overlay::num::{NeighbourId, NetworkId, PortId, TunnelId};
 
 use super::tx::TxWay;
-use crate::ledger::{LedgerCounters, Level};
+use crate::ledger::{LedgerCounters, Measure};
 use crate::port::PortRx;
 use crate::tables::Counters;
 
@@ -65,8 +65,8 @@ pub enum Command {
     },
     /// Fill the report in and send it back.
     Report(Box<WorkerReport>),
-    /// Measure at this level from now on.
-    SetLevel(Level),
+    /// Measure this way from now on.
+    Measure(Measure),
     /// Poll this way from now on.
     Set(super::Settings),
     /// Ask this next hop for its address.

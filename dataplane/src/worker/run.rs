@@ -12,7 +12,7 @@ use super::tx::TxSide;
 use crate::dpdk::ring::Consumer;
 use crate::dpdk::{BURST_MAX, Burst};
 use crate::graph::Graph;
-use crate::ledger::{Account, Clock, Level, Meter, Row};
+use crate::ledger::{Account, Clock, Meter, Row};
 use crate::port::FaultCounters;
 use crate::stage::{self, Cx};
 use crate::sync::Subscriber;
@@ -283,7 +283,7 @@ impl<K: Clock> Worker<K> {
                 self.report(&mut report);
                 self.orders.answer(Reply::Report(report));
             }
-            Command::SetLevel(level) => self.set_level(level),
+            Command::Measure(measure) => self.meter.measure(measure),
             Command::Set(settings) => self.settings = settings,
             Command::Ask(neighbour) => stage::ask(&mut self.cx, neighbour),
             Command::Quiet => {
@@ -292,12 +292,6 @@ impl<K: Clock> Worker<K> {
                 }
             }
             Command::Stop => self.stopping = true,
-        }
-    }
-
-    fn set_level(&mut self, level: Level) {
-        if self.meter.ledger.level() != level {
-            self.meter.set_level(level);
         }
     }
 

@@ -41,6 +41,12 @@ pub(crate) fn head_on(scratch: &Scratch, memory_mib: u32, mbufs: u32, cores: &st
     )
 }
 
+/// [`head`] with a worker on the last CPU that this process may use: for tests without peers, which run on any machine.
+pub(crate) fn head_here(scratch: &Scratch, memory_mib: u32, mbufs: u32) -> String {
+    let cpu = core_affinity::get_core_ids().unwrap().last().unwrap().id;
+    head_on(scratch, memory_mib, mbufs, &format!("[{cpu}]"))
+}
+
 impl Weir {
     /// Starts weir from this configuration, in a namespace if one is given, and waits until it answers.
     #[track_caller]

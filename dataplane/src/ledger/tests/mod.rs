@@ -7,10 +7,11 @@ mod truth;
 
 use super::*;
 
-/// A ledger with the stages `parse` and `forward`, no stamp cost and a gap threshold of 10 000 cycles.
+/// A ledger with the stages `parse` and `forward`, no stamp cost, one poll in 32 sampled and a gap threshold of 10 000 cycles.
 fn config(level: Level) -> LedgerConfig {
     LedgerConfig {
         level,
+        sample_interval: 32,
         gap_threshold_cycles: 10_000,
         port_capacity: 4,
         round_capacity: 8,

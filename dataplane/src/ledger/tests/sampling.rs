@@ -125,3 +125,34 @@ fn without_any_sample_the_split_is_unknown_not_zero() {
     ledger.close_burst(0, 8, 500);
     assert_eq!(StageSplit::new(&ledger.counters()), None);
 }
+
+#[test]
+fn the_interval_and_the_threshold_change_while_it_runs() {
+    let mut ledger = ledger(&LedgerConfig { sample_interval: 1 << 20, ..config(Level::Sampled) });
+    ledger.start(1000);
+    ledger.sample_next();
+    ledger.close_empty(1100);
+    let sampled = |ledger: &mut Ledger, polls: u32| (0..polls).filter(|_| ledger.sample_next()).count();
+    // The first poll drew a distance of a million or so: another interval must not wait for its end.
+    let wanted = Measure { level: Level::Sampled, sample_interval: 1, gap_threshold_cycles: 50_000 };
+    ledger.measure(wanted, 1300);
+    assert_eq!(sampled(&mut ledger, 100), 100);
+    ledger.measure(Measure { sample_interval: 10, ..wanted }, 1300);
+    let tenth = sampled(&mut ledger, 100_000);
+    assert!((9_000..11_000).contains(&tenth), "{tenth} of 100,000 at one in 10");
+
+    ledger.close(Account::Busy, 51_300);
+    assert_eq!(ledger.counters().stolen_intervals, 0, "as long as the new threshold, longer than the old one");
+    ledger.measure(Measure { gap_threshold_cycles: 20, ..wanted }, 51_310);
+    ledger.close(Account::Busy, 51_331);
+    let counters = ledger.counters();
+    assert_eq!((counters.stolen_intervals, counters.account(Account::Stolen)), (1, 21));
+    // What lay between the last stamp and the changes is no packet's.
+    assert_eq!(counters.account(Account::Reconfiguration), 200 + 10);
+    assert_eq!((counters.sample_interval, counters.gap_threshold_cycles), (1, 20));
+    assert_eq!(counters.closure_error_cycles(), 0);
+
+    // The same again is no change: nothing is booked.
+    ledger.measure(Measure { gap_threshold_cycles: 20, ..wanted }, 60_000);
+    assert_eq!(ledger.counters(), counters);
+}
