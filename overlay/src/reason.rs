@@ -91,7 +91,7 @@ reasons! {
     SplitHorizon, "split_horizon", Forward, "came from a tunnel and would go into a tunnel of the same network";
     Isolated, "isolated", Forward, "from an isolated port to an isolated port";
     FloodEmpty, "flood_empty", Forward, "broadcast or unknown, and no other port or VTEP in the network";
-    StormLimit, "storm_limit", Forward, "more broadcast, unknown or multicast frames than the network's storm limit allows";
+    StormLimit, "storm_limit", Forward, "more broadcast, unknown or multicast frames from one port than the network's storm limit allows";
     NotForUs, "not_for_us", Forward, "arrived on an uplink for an address that is not ours";
     HostAbsent, "host_absent", Forward, "for the host's own stack, but no host port is configured";
     HostRateLimit, "host_rate_limit", Forward, "more packets to the host's stack or to our own responder than the limit allows";

@@ -345,7 +345,7 @@ pub struct Network {
     pub mac_learning: Bool,
     /// Answer ARP and ND requests for known `bindings` instead of flooding them.
     pub suppress_arp_nd: Bool,
-    /// Most flooded packets a second from each ingress; 0 is no limit.
+    /// Most flooded packets a second in this network from one port, on each worker that polls it; 0 is no limit.
     #[schemars(range(min = 0, max = 100_000_000))]
     pub storm_limit_pps: Int,
     /// Static MAC entries; they neither age nor move.

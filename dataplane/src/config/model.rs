@@ -437,7 +437,7 @@ pub struct NetworkSettings {
     pub mac_learning: bool,
     /// Whether ARP and ND requests for known bindings are answered instead of flooded.
     pub suppress_arp_nd: bool,
-    /// Most flooded packets a second for each ingress; 0 is no limit.
+    /// Most flooded packets a second in this network from one port, on each worker that polls it; 0 is no limit.
     pub storm_limit_pps: u32,
 }
 

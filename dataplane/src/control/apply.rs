@@ -66,6 +66,7 @@ impl Controller {
             let clear = Command::Clear { ports: fresh.ports, networks: fresh.networks, tunnels: fresh.tunnels };
             self.crew.order(index, clear)?;
             self.crew.order(index, Command::Measure(measure(&self.config, self.clock)))?;
+            self.crew.order(index, Command::Storm(tables.storm_limiters()))?;
             self.crew.order(index, Command::Set(settings(&self.config, self.clock)))?;
         }
         let closing = self.withdraw(&(&gone - &replaced))?;

@@ -1,6 +1,6 @@
 //! From the resolved configuration to the snapshot that workers read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -81,10 +81,12 @@ pub(super) fn build(config: &Config, ids: &mut Ids, world: &World<'_>) -> Result
     }
     let mut networks = vec![NetworkEntry::default(); usize::from(limits.networks)];
     let mut vnis = Vec::new();
+    let mut storm_first = 0;
     for network in config.networks.values() {
         let id = ids.network(network.name.as_str());
         if let Some(entry) = networks.get_mut(id.index()) {
-            *entry = network_entry(config, network, ids);
+            *entry = NetworkEntry { storm_first, ..network_entry(config, network, ids) };
+            storm_first += entry.storm_ingress.len();
         }
         vnis.push((network.settings.vni, id));
     }
@@ -164,9 +166,23 @@ fn network_entry(config: &Config, network: &config::Network, ids: &Ids) -> Netwo
         tunnels: tunnels.into(),
         learning: network.settings.mac_learning,
         suppress: network.settings.suppress_arp_nd && !network.bindings.is_empty(),
-        storm_limit_pps: share(network.settings.storm_limit_pps, &config.workers),
+        storm_limit_pps: network.settings.storm_limit_pps,
+        storm_ingress: storm_ingress(config, network, ids),
         bindings: network.bindings.iter().map(|(address, mac)| (*address, *mac)).collect(),
+        ..NetworkEntry::default()
     }
+}
+
+/// The ports that frames of the network come from, if they are limited there: its own, and uplinks, as a packet from a
+/// tunnel counts for the uplink it arrived on.
+fn storm_ingress(config: &Config, network: &config::Network, ids: &Ids) -> Box<[PortId]> {
+    if network.settings.storm_limit_pps == 0 {
+        return Box::default();
+    }
+    let members = config.members(network.name.as_str()).map(|(port, _)| ids.port(port.name.as_str()));
+    let uplinks = config.uplinks().filter(|_| !network.vteps.is_empty()).map(|(port, _)| ids.port(port.name.as_str()));
+    let ports: BTreeSet<PortId> = members.chain(uplinks).collect();
+    ports.into_iter().collect()
 }
 
 /// Finds the way to each VTEP, and collects the next hops on the ways.

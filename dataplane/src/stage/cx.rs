@@ -135,7 +135,7 @@ pub struct Cx {
     pub suppress_limit: Limiter,
     /// Limit of packets to the host's stack.
     pub punt_limit: Limiter,
-    /// Limit of broadcast, unknown and multicast, by network.
+    /// Limits of broadcast, unknown and multicast, by network and ingress port: made with the snapshot, which numbers them.
     pub storm: Box<[Limiter]>,
     /// By next hop: the second (plus one) in which the control thread was told of it last.
     heard: Box<[u32]>,
@@ -171,6 +171,7 @@ impl Cx {
         let (ports, networks, tunnels) = (tables.ports.len(), tables.networks.len(), tables.tunnels.len());
         let neighbours = tables.neighbour_entries.len();
         let parked = Parked::new(neighbours, usize::from(tables.parked_per_neighbour));
+        let storm = tables.storm_limiters();
         Self {
             worker,
             tables,
@@ -186,7 +187,7 @@ impl Cx {
             suppress_limit: Limiter::default(),
             punt_limit: Limiter::default(),
             heard: vec![0; neighbours].into(),
-            storm: vec![Limiter::default(); networks].into(),
+            storm,
             pairs: RecentPairs::default(),
             outers: RecentOuters::default(),
             pushes: RecentPushes::default(),
@@ -259,10 +260,10 @@ impl Cx {
         }
     }
 
-    /// Whether one more broadcast, unknown or multicast frame fits the network's storm limit.
-    pub fn storm_allows(&mut self, network: NetworkId) -> bool {
-        let limit = self.tables.network(network).map_or(0, |entry| entry.storm_limit_pps);
-        let (tsc, hz) = (self.now.tsc, self.tsc_hz);
-        self.storm.get_mut(network.index()).is_none_or(|limiter| limiter.allow(tsc, hz, limit))
+    /// Whether one more broadcast, unknown or multicast frame from `ingress` fits the network's storm limit.
+    pub fn storm_allows(&mut self, network: NetworkId, ingress: PortId) -> bool {
+        let Some(entry) = self.tables.network(network) else { return true };
+        let Some(limiter) = entry.storm_limiter(ingress).and_then(|at| self.storm.get_mut(at)) else { return true };
+        limiter.allow(self.now.tsc, self.tsc_hz, entry.storm_limit_pps)
     }
 }

@@ -45,7 +45,7 @@ fn process(cx: &mut Cx, burst: &mut Burst, out: &mut Out<'_>) {
             return;
         }
         let Some(packet) = burst.take_front(1).pop() else { return };
-        if !cx.storm_allows(network_id) {
+        if !cx.storm_allows(network_id, packet.meta().ingress) {
             out.drop(packet, DropReason::StormLimit);
             continue;
         }

@@ -60,6 +60,13 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Full limiters for all networks that have a storm limit, one for each of their ingress ports; see
+    /// [`NetworkEntry::storm_limiter`].
+    pub fn storm_limiters(&self) -> Box<[Limiter]> {
+        let count = self.networks.iter().map(|network| network.storm_ingress.len()).sum();
+        vec![Limiter::default(); count].into()
+    }
+
     /// The port, if the identifier names one.
     #[inline]
     pub fn port(&self, id: PortId) -> Option<&PortEntry> {

@@ -10,7 +10,7 @@ use overlay::num::{NeighbourId, NetworkId, PortId, TunnelId};
 use super::tx::TxWay;
 use crate::ledger::{LedgerCounters, Measure};
 use crate::port::PortRx;
-use crate::tables::Counters;
+use crate::tables::{Counters, Limiter};
 
 /// Orders and answers that may wait; the control thread lets the worker drain them in between.
 const QUEUE_SLOTS: usize = 256;
@@ -69,6 +69,8 @@ pub enum Command {
     Measure(Measure),
     /// Poll this way from now on.
     Set(super::Settings),
+    /// Limit floods by these from now on; the snapshot that comes with them numbers them.
+    Storm(Box<[Limiter]>),
     /// Ask this next hop for its address.
     Ask(NeighbourId),
     /// Poll nothing any more; every queue comes back as [`Reply::Rx`].

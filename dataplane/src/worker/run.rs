@@ -285,6 +285,7 @@ impl<K: Clock> Worker<K> {
             }
             Command::Measure(measure) => self.meter.measure(measure),
             Command::Set(settings) => self.settings = settings,
+            Command::Storm(limiters) => self.cx.storm = limiters,
             Command::Ask(neighbour) => stage::ask(&mut self.cx, neighbour),
             Command::Quiet => {
                 while let Some(slot) = self.rx.pop() {
