@@ -15,6 +15,7 @@ use super::learn::NextHops;
 use super::ports::OpenPort;
 use crate::config::{Config, Name};
 use crate::dpdk::{Eal, Mempool, TscClock, tsc};
+use crate::ledger::system::Witness;
 use crate::sync::Published;
 use crate::tables::Tables;
 use crate::worker::{Events, WorkerReport};
@@ -42,6 +43,8 @@ pub struct Controller {
     pub(super) entries: Vec<usize>,
     pub(super) started: Instant,
     pub(super) started_both: (u64, overlay::num::Nanos),
+    /// What the kernel said of the workers when they had started.
+    pub(super) started_witnesses: Vec<Witness>,
     last_ageing_secs: u32,
     // Last: everything above is gone when EAL's memory goes.
     pub(super) eal: Eal,
@@ -81,6 +84,7 @@ impl Controller {
             next_hops: NextHops::default(),
             places: HashSet::new(),
             pool_level: parts.pool.in_use(),
+            started_witnesses: parts.crew.witnesses(),
             config: parts.config,
             ids: parts.ids,
             ports: parts.ports,

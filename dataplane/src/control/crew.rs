@@ -9,6 +9,7 @@ use overlay::num::PortId;
 use super::ControlError;
 use crate::dpdk::LcoreTask;
 use crate::dpdk::vhost::Quiesce;
+use crate::ledger::system::Witness;
 use crate::port::{PortRx, PortTx};
 use crate::sync::Epochs;
 use crate::worker::{Command, Launched, Mailbox, Reply, TxWay, WorkerReport};
@@ -164,6 +165,12 @@ impl Crew {
         }
         self.settle()?;
         Ok(self.hands.iter().filter_map(|hand| hand.spare.as_deref().cloned()).collect())
+    }
+
+    /// What the kernel says of each worker.
+    pub(super) fn witnesses(&self) -> Vec<Witness> {
+        let ask = |hand: &Hand| Witness::read(hand.mailbox.arrival().thread_id, u32::from(hand.cpu));
+        self.hands.iter().map(ask).collect()
     }
 
     /// Cycles that orders and new tables have held up each worker so far.

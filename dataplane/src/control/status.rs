@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{ControlError, Controller};
 use crate::config;
 use crate::dpdk::tsc;
+use crate::ledger::system::Witness;
 use crate::ledger::{LedgerCounters, Report, ReportInput};
 use crate::port::LinkStats;
 use crate::tables::{Counters, NetworkCounters, PortCounters, Totals, TunnelCounters};
@@ -23,6 +24,8 @@ pub struct Sample {
     pub workers: Vec<WorkerReport>,
     /// CLOCK_MONOTONIC_RAW between two TSC reads.
     pub at: Nanos,
+    /// What the kernel said of each worker.
+    pub witnesses: Vec<Witness>,
 }
 
 impl Sample {
@@ -198,7 +201,7 @@ impl Controller {
     pub fn sample(&mut self) -> Result<Sample, ControlError> {
         let workers = self.crew.reports()?;
         let (_, at) = tsc::both_clocks();
-        Ok(Sample { workers, at })
+        Ok(Sample { workers, at, witnesses: self.crew.witnesses() })
     }
 
     /// The ledger between two samples: one report for each worker and, with several, one for all.
@@ -206,29 +209,33 @@ impl Controller {
         let elapsed_nanos = to.at.since(from.at).0;
         let windows: Vec<LedgerCounters> =
             from.workers.iter().zip(&to.workers).map(|(from, to)| to.ledger.delta(&from.ledger)).collect();
-        self.ledger_reports(&windows, elapsed_nanos)
+        self.ledger_reports(&windows, &since(&to.witnesses, &from.witnesses), elapsed_nanos)
     }
 
     /// The ledger from the start to `sample`.
     pub fn ledger_since_start(&self, sample: &Sample) -> Vec<Report> {
         let windows: Vec<_> = sample.workers.iter().map(|worker| worker.ledger.clone()).collect();
-        self.ledger_reports(&windows, sample.at.since(self.started_both.1).0)
+        let witnesses = since(&sample.witnesses, &self.started_witnesses);
+        self.ledger_reports(&windows, &witnesses, sample.at.since(self.started_both.1).0)
     }
 
-    fn ledger_reports(&self, windows: &[LedgerCounters], elapsed_nanos: u64) -> Vec<Report> {
-        let input = |scope: String| ReportInput {
+    fn ledger_reports(&self, windows: &[LedgerCounters], witnesses: &[Witness], elapsed_nanos: u64) -> Vec<Report> {
+        let input = |scope: String, witness: Witness| ReportInput {
             scope,
             tsc_hz: self.clock.hz(),
             elapsed_nanos,
             burst: self.config.workers.burst,
             core_cycles_per_tsc_cycle: Some(self.core_cycles_per_tsc),
+            involuntary_switches: witness.involuntary_switches,
+            steal_ticks: witness.steal_ticks,
             port_names: self.ids.ports.iter().map(|(name, id)| (id, name.to_string())).collect(),
             ..ReportInput::default()
         };
         let mut reports: Vec<_> = windows
             .iter()
+            .zip(witnesses)
             .enumerate()
-            .map(|(index, window)| Report::new(window, &input(format!("worker {index}"))))
+            .map(|(index, (window, witness))| Report::new(window, &input(format!("worker {index}"), *witness)))
             .collect();
         if let [first, rest @ ..] = windows
             && !rest.is_empty()
@@ -237,7 +244,8 @@ impl Controller {
             for window in rest {
                 all.merge(window);
             }
-            reports.push(Report::new(&all, &input("all workers".into())));
+            let witness = witnesses.iter().copied().reduce(Witness::plus).unwrap_or_default();
+            reports.push(Report::new(&all, &input("all workers".into(), witness)));
         }
         reports
     }
@@ -415,4 +423,9 @@ impl Controller {
     fn name_of(&self, port: overlay::num::PortId) -> String {
         self.ids.port_name(port).map_or_else(|| "?".into(), ToString::to_string)
     }
+}
+
+/// By worker: what the kernel added to its account.
+fn since(later: &[Witness], earlier: &[Witness]) -> Vec<Witness> {
+    later.iter().zip(earlier).map(|(later, earlier)| later.since(*earlier)).collect()
 }

@@ -32,6 +32,45 @@ pub fn steal_ticks(cpu: u32) -> io::Result<u64> {
     parse_steal(&stat, cpu).ok_or_else(|| malformed("/proc/stat", &format!("the steal column of cpu{cpu}")))
 }
 
+/// What the kernel says of one worker, or of several; `None` where it does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Witness {
+    /// See [`involuntary_switches`].
+    pub involuntary_switches: Option<u64>,
+    /// See [`steal_ticks`].
+    pub steal_ticks: Option<u64>,
+}
+
+impl Witness {
+    /// Asks about a worker's thread and its CPU.
+    pub fn read(thread_id: Option<u32>, cpu: u32) -> Self {
+        Self {
+            involuntary_switches: thread_id.and_then(|tid| involuntary_switches(tid).ok()),
+            steal_ticks: steal_ticks(cpu).ok(),
+        }
+    }
+
+    /// What was added since `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        self.with(earlier, u64::saturating_sub)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.with(other, u64::saturating_add)
+    }
+
+    fn with(self, other: Self, how: fn(u64, u64) -> u64) -> Self {
+        let join = |one: Option<u64>, two: Option<u64>| one.zip(two).map(|(one, two)| how(one, two));
+        Self {
+            involuntary_switches: join(self.involuntary_switches, other.involuntary_switches),
+            steal_ticks: join(self.steal_ticks, other.steal_ticks),
+        }
+    }
+}
+
 fn malformed(path: &str, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{path} does not hold {what}"))
 }
@@ -70,5 +109,17 @@ mod tests {
         involuntary_switches(tid).unwrap();
         let missing = involuntary_switches(u32::MAX).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let here = Witness::read(Some(tid), 0);
+        assert!(here.involuntary_switches.is_some() && here.steal_ticks.is_some(), "{here:?}");
+        assert_eq!(Witness::read(None, u32::MAX), Witness::default());
+    }
+
+    #[test]
+    fn what_is_not_known_of_one_is_not_known_of_all() {
+        let all = |switches, steal| Witness { involuntary_switches: Some(switches), steal_ticks: Some(steal) };
+        assert_eq!(all(7, 30).since(all(2, 10)), all(5, 20));
+        assert_eq!(all(7, 30).plus(all(2, 10)), all(9, 40));
+        let half = Witness { steal_ticks: None, ..all(2, 10) };
+        assert_eq!(all(7, 30).plus(half), Witness { involuntary_switches: Some(9), steal_ticks: None });
     }
 }

@@ -1,7 +1,7 @@
 //! Orders to a worker and its answers: two bounded queues, looked at when the epoch has changed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
@@ -98,6 +98,14 @@ pub struct Mailbox {
     /// Cycles the worker spent on orders and new tables, all together.
     blocked_cycles: CachePadded<AtomicU64>,
     stopped: AtomicBool,
+    arrival: OnceLock<Arrival>,
+}
+
+/// What a worker says of itself, once, before its first round.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arrival {
+    /// Its thread, by which the kernel's witnesses are read.
+    pub thread_id: Option<u32>,
 }
 
 /// The worker's side of a [`Mailbox`].
@@ -113,6 +121,7 @@ impl Mailbox {
             replies: ArrayQueue::new(QUEUE_SLOTS + replies),
             blocked_cycles: CachePadded::new(AtomicU64::new(0)),
             stopped: AtomicBool::new(false),
+            arrival: OnceLock::new(),
         });
         (Arc::clone(&mailbox), Orders(mailbox))
     }
@@ -135,6 +144,11 @@ impl Mailbox {
         self.blocked_cycles.load(Ordering::Relaxed)
     }
 
+    /// What the worker said of itself; nothing before its first round.
+    pub fn arrival(&self) -> Arrival {
+        self.arrival.get().copied().unwrap_or_default()
+    }
+
     /// Whether the worker has ended.
     pub fn stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
@@ -142,6 +156,11 @@ impl Mailbox {
 }
 
 impl Orders {
+    /// The worker is on its core. The first call counts.
+    pub(super) fn arrived(&self, arrival: Arrival) {
+        self.0.arrival.get_or_init(|| arrival);
+    }
+
     pub(super) fn next(&self) -> Option<Command> {
         self.0.orders.pop()
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::command::{Mailbox, WorkerReport};
+use super::command::{Arrival, Mailbox, WorkerReport};
 use super::run::{Settings, Worker};
 use super::tx::TxSide;
 use crate::dpdk::ring::{self, Consumer, Producer};
 use crate::dpdk::{DpdkError, Eal, LcoreTask, Mempool, tsc};
 use crate::graph::{Graph, GraphError, Spec};
-use crate::ledger::{Ledger, LedgerConfig, LedgerError, Meter};
+use crate::ledger::{Ledger, LedgerConfig, LedgerError, Meter, system};
 use crate::stage::{Cx, ENTRIES, Events, STAGES};
 use crate::sync::Published;
 use crate::tables::{Counters, Tables};
@@ -121,6 +121,7 @@ impl Launch<'_> {
         let graph = Graph::new(STAGES)?;
         // The first stamp is taken on the worker's own core.
         let work = move || {
+            orders.arrived(Arrival { thread_id: system::thread_id().ok() });
             Worker::new(settings, graph, cx, Meter::new(ledger, tsc::rdtsc), subscriber, orders, from).run();
         };
         let lcore = worker as u32 + 1;

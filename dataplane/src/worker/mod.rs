@@ -18,7 +18,7 @@ mod plan;
 mod run;
 mod tx;
 
-pub use command::{Command, Mailbox, Orders, Reply, RxSlot, WorkerReport};
+pub use command::{Arrival, Command, Mailbox, Orders, Reply, RxSlot, WorkerReport};
 pub use launch::{Launch, LaunchError, Launched, entries};
 pub use plan::{Assignment, plan};
 pub use run::{Idle, Settings, Worker};
