@@ -53,12 +53,14 @@ fn every_key_of_the_ledger_takes_effect_while_it_runs() {
         report.clone()
     };
 
-    let window_of_kernel = window("sampled", 65536, 1_000_000);
+    let report = window("sampled", 65536, 1_000_000);
     // Numbers, whatever they are: the kernel's witnesses of this worker.
     for witness in ["/involuntary_switches", "/steal_ticks"] {
-        number(&window_of_kernel, witness);
+        number(&report, witness);
     }
-    let (all, sampled) = bursts(&window("sampled", 65536, 1_000_000));
+    let ratio = report["core_cycles_per_tsc_cycle"].as_f64().unwrap();
+    assert!(ratio.is_finite() && ratio > 0.1, "{ratio} core cycles in a tick");
+    let (all, sampled) = bursts(&report);
     assert!(sampled * 2 < all, "one poll in 65,536: {sampled} of {all} bursts");
 
     weir.apply(&text("sample_one_in = 1\ngap_us = 1000000"));

@@ -77,6 +77,12 @@ fn measures_at(weir: &Weir, level: &str) {
     // Two workers, and both together.
     assert_eq!(reports.len(), 3);
     assert!(reports.iter().all(|report| report["level"] == level), "not all at level {level}: {reports:#?}");
+    // What is asked of each worker's thread, CPU and core is there for all of them together too.
+    for report in reports {
+        number(report, "/involuntary_switches");
+        number(report, "/steal_ticks");
+        assert!(report["core_cycles_per_tsc_cycle"].as_f64().is_some_and(|ratio| ratio > 0.1), "{report:#}");
+    }
 }
 
 #[test]

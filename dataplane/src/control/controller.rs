@@ -38,7 +38,6 @@ pub struct Controller {
     /// Packets of the pool in use after all ports had started: devices hold some.
     pub(super) pool_level: u32,
     pub(super) clock: TscClock,
-    pub(super) core_cycles_per_tsc: f64,
     /// The entry stages' indices, by role: container, uplink, host.
     pub(super) entries: Vec<usize>,
     pub(super) started: Instant,
@@ -62,7 +61,6 @@ pub(super) struct Parts {
     pub events: Events,
     pub pool: Mempool,
     pub clock: TscClock,
-    pub core_cycles_per_tsc: f64,
     pub entries: Vec<usize>,
     pub eal: Eal,
 }
@@ -95,7 +93,6 @@ impl Controller {
             events: parts.events,
             pool: parts.pool,
             clock: parts.clock,
-            core_cycles_per_tsc: parts.core_cycles_per_tsc,
             entries: parts.entries,
             started: Instant::now(),
             started_both: tsc::both_clocks(),

@@ -37,7 +37,6 @@ impl Controller {
         let eal = Eal::init(&eal_args(&config, extra).build()?)?;
         let clock = tsc::calibrate(CALIBRATION);
         let stamp_cost_cycles = price::stamp_cost(tsc::rdtsc);
-        let core_cycles_per_tsc = tsc::core_cycles_per_tsc();
         let pool = create_pool(&config)?;
         let workers = config.workers.cores.len();
         let epochs = Arc::new(Epochs::new(workers));
@@ -84,7 +83,6 @@ impl Controller {
             events,
             pool,
             clock,
-            core_cycles_per_tsc,
             entries,
             eal,
         };

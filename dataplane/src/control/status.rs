@@ -220,12 +220,13 @@ impl Controller {
     }
 
     fn ledger_reports(&self, windows: &[LedgerCounters], witnesses: &[Witness], elapsed_nanos: u64) -> Vec<Report> {
-        let input = |scope: String, witness: Witness| ReportInput {
+        let ratios: Vec<_> = self.crew.hands.iter().map(|hand| hand.mailbox.arrival().core_cycles_per_tsc).collect();
+        let input = |scope: String, witness: Witness, core_cycles_per_tsc_cycle: Option<f64>| ReportInput {
             scope,
             tsc_hz: self.clock.hz(),
             elapsed_nanos,
             burst: self.config.workers.burst,
-            core_cycles_per_tsc_cycle: Some(self.core_cycles_per_tsc),
+            core_cycles_per_tsc_cycle,
             involuntary_switches: witness.involuntary_switches,
             steal_ticks: witness.steal_ticks,
             port_names: self.ids.ports.iter().map(|(name, id)| (id, name.to_string())).collect(),
@@ -233,9 +234,11 @@ impl Controller {
         };
         let mut reports: Vec<_> = windows
             .iter()
-            .zip(witnesses)
+            .zip(witnesses.iter().zip(&ratios))
             .enumerate()
-            .map(|(index, (window, witness))| Report::new(window, &input(format!("worker {index}"), *witness)))
+            .map(|(index, (window, (witness, ratio)))| {
+                Report::new(window, &input(format!("worker {index}"), *witness, *ratio))
+            })
             .collect();
         if let [first, rest @ ..] = windows
             && !rest.is_empty()
@@ -245,7 +248,9 @@ impl Controller {
                 all.merge(window);
             }
             let witness = witnesses.iter().copied().reduce(Witness::plus).unwrap_or_default();
-            reports.push(Report::new(&all, &input("all workers".into(), witness)));
+            let sum: Option<f64> = ratios.iter().copied().sum();
+            let mean = sum.map(|sum| sum / ratios.len() as f64);
+            reports.push(Report::new(&all, &input("all workers".into(), witness, mean)));
         }
         reports
     }

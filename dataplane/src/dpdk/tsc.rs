@@ -91,11 +91,12 @@ pub fn calibrate(duration: Duration) -> TscClock {
 }
 
 /// How many core cycles pass in one tick of the counter, by a chain of dependent additions, each of which takes exactly
-/// one core cycle. The fastest of several runs, so that preemption does no harm. Takes about a millisecond.
+/// one core cycle. The fastest of several runs, so that preemption does no harm. Takes some ten
+/// milliseconds, so that a core that slept has come up to its clock.
 pub fn core_cycles_per_tsc() -> f64 {
     const ADDS: u64 = 8 * 10_000;
     let mut fewest = u64::MAX;
-    for _ in 0..25 {
+    for _ in 0..400 {
         let mut value = black_box(1_u64);
         let step = black_box(3_u64);
         let start = rdtsc();

@@ -26,7 +26,7 @@ pub struct ReportInput {
     pub elapsed_nanos: u64,
     /// Configured receive burst.
     pub burst: u16,
-    /// Core clock ÷ TSC, from a chain of dependent additions; `None` where it was not measured.
+    /// Core clock ÷ TSC, from a chain of dependent additions on the worker's core; `None` where it was not measured.
     pub core_cycles_per_tsc_cycle: Option<f64>,
     /// Involuntary context switches of the workers within the window.
     pub involuntary_switches: Option<u64>,

@@ -106,6 +106,8 @@ pub struct Mailbox {
 pub struct Arrival {
     /// Its thread, by which the kernel's witnesses are read.
     pub thread_id: Option<u32>,
+    /// How many cycles of its core pass in one tick of the TSC, measured there.
+    pub core_cycles_per_tsc: Option<f64>,
 }
 
 /// The worker's side of a [`Mailbox`].

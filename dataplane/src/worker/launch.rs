@@ -121,7 +121,10 @@ impl Launch<'_> {
         let graph = Graph::new(STAGES)?;
         // The first stamp is taken on the worker's own core.
         let work = move || {
-            orders.arrived(Arrival { thread_id: system::thread_id().ok() });
+            orders.arrived(Arrival {
+                thread_id: system::thread_id().ok(),
+                core_cycles_per_tsc: Some(tsc::core_cycles_per_tsc()),
+            });
             Worker::new(settings, graph, cx, Meter::new(ledger, tsc::rdtsc), subscriber, orders, from).run();
         };
         let lcore = worker as u32 + 1;
