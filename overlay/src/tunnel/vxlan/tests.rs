@@ -393,7 +393,7 @@ proptest! {
             6..=11 | 18 | 19 | 22 | 24 | 25 | 34 | 35 | 43..=45 | 49 => true,
             // TOS but for the bit of CE and ECT(1); DF and the reserved flag; VXLAN's reserved flags.
             15 => changed & 1 == 0,
-            20 => changed & 0x3f == 0,
+            20 => changed.trailing_zeros() >= 6,
             42 => changed & 0x08 == 0,
             _ => changed == 0,
         };
