@@ -82,7 +82,7 @@ pub struct Meta {
     pub tunnel: TunnelId,
     /// The port it leaves on, once known.
     pub egress: PortId,
-    /// Hash of the flow's addresses and ports; 0 = not computed.
+    /// Hash of the flow's addresses and ports; 0 = not computed. Nobody needs it behind the stage that computes it so far.
     pub flow_hash: u32,
     /// Offset of the network header; 0 = not parsed.
     pub l3_offset: u16,
