@@ -1,4 +1,5 @@
-//! From a container port to its network: the Ethernet header is checked, an 802.1Q tag removed, the network found.
+//! From a container port to its network: the Ethernet header is checked, an 802.1Q tag removed, the network found. Between
+//! stations that were bridged a moment ago packets take the [`shortcut`].
 //!
 //! A bridge forwards what it does not understand: nothing beyond the Ethernet header is parsed here.
 //! Reads: head. Writes: `meta.network`, `meta.pair`, `meta.vlan`; what the [`shortcut`] does.
@@ -19,7 +20,7 @@ const SUPPRESS: u8 = 4;
 
 pub(super) const SPEC: Spec<Cx> = Spec {
     name: "access-input",
-    help: "finds the network of a container's frame",
+    help: "finds the network; known pairs go past the bridge",
     kind: RowKind::Task,
     edges: &["drop", "tx", "vxlan-encap", "bridge", "suppress"],
     process: Process::Each(process),

@@ -19,7 +19,7 @@ use crate::tables::{Counters, Tables};
 
 pub(super) const SPEC: Spec<Cx> = Spec {
     name: "vxlan-decap",
-    help: "checks and removes VXLAN, finds the network of the VNI",
+    help: "removes VXLAN, finds the network; known pairs go past the bridge",
     kind: RowKind::Task,
     edges: &["drop", "tx", "vxlan-encap", "bridge"],
     process: Process::Each(process),
