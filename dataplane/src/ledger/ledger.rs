@@ -45,6 +45,8 @@ pub struct Ledger {
     pending_instrument: u64,
     /// Runs and packets by row: apart from the rows' other counters, since each burst counts here and rarely there.
     visits: [Visits; MAX_ROWS],
+    /// Packets of bursts above [`MAX_BURST`], as far as they are above it.
+    beyond: u64,
     round: Box<[RoundBurst]>,
     round_len: usize,
     round_packets: u64,
@@ -77,6 +79,7 @@ impl Ledger {
             pending: [0; MAX_ROWS],
             pending_instrument: 0,
             visits: [Visits::default(); MAX_ROWS],
+            beyond: 0,
             round: vec![RoundBurst::default(); config.round_capacity].into_boxed_slice(),
             round_len: 0,
             round_packets: 0,
@@ -140,8 +143,17 @@ impl Ledger {
     pub(super) fn complete(&self, copy: &mut LedgerCounters) {
         copy.elapsed_cycles = self.elapsed_cycles();
         (copy.sample_interval, copy.gap_threshold_cycles) = (self.sample_interval, self.gap_threshold);
-        for (row, visits) in copy.rows.iter_mut().zip(&self.visits) {
-            (row.calls, row.packets) = (visits.calls, visits.packets);
+        copy.packets = self.packets();
+        for row in &mut copy.rows {
+            (row.calls, row.packets) = (0, 0);
+        }
+        for (index, visits) in self.visits.iter().enumerate() {
+            // A row that was not registered counts as `loop`.
+            let index = if index < copy.rows.len() { index } else { Row::LOOP.index() };
+            if let Some(row) = copy.rows.get_mut(index) {
+                row.calls += visits.calls;
+                row.packets += visits.packets;
+            }
         }
     }
 
@@ -161,10 +173,21 @@ impl Ledger {
         self.last - self.first
     }
 
-    /// Packets received so far, without a copy.
-    #[inline]
+    /// Packets received so far, without a copy: counted by the sizes of their bursts.
     pub fn packets(&self) -> u64 {
-        self.counters.packets
+        let sized = (0..).zip(&self.counters.bursts).map(|(size, bursts): (u64, _)| size * bursts);
+        sized.sum::<u64>() + self.beyond
+    }
+
+    /// Counts a burst by its size; gives the size's place.
+    #[inline]
+    fn size(&mut self, packets: usize) -> usize {
+        let slot = packets.min(MAX_BURST);
+        self.counters.bursts[slot] += 1;
+        if packets > MAX_BURST {
+            self.beyond += (packets - MAX_BURST) as u64;
+        }
+        slot
     }
 
     /// Position of `row` in the arrays; a row that was not registered counts as `loop`.
@@ -255,8 +278,7 @@ impl Ledger {
     /// Counts a stage run of `packets` packets, without its time.
     #[inline]
     pub fn visit(&mut self, row: Row, packets: usize) {
-        let place = self.place(row);
-        if let Some(visits) = self.visits.get_mut(place) {
+        if let Some(visits) = self.visits.get_mut(row.index()) {
             visits.calls += 1;
             visits.packets += packets as u64;
         }
@@ -318,16 +340,28 @@ impl Ledger {
     }
 
     /// Ends a burst of `packets` packets received from the port of index `port`: counts it, and books its cycles to
-    /// its size and to its port. Stage samples are kept here, unless the interval was stolen.
+    /// its size and to its port. Stage samples are kept here, unless the interval was stolen. The burst bears its part of the
+    /// round's flush.
     #[inline]
     pub fn close_burst(&mut self, port: u16, packets: usize, now: u64) {
-        let slot = packets.min(MAX_BURST);
+        if self.close_whole_burst(port, packets, now)
+            && let Some(burst) = self.round.get_mut(self.round_len)
+        {
+            let slot = packets.min(MAX_BURST);
+            *burst = RoundBurst { port, slot: slot as u16 };
+            self.round_len += 1;
+            self.round_packets += slot as u64;
+        }
+    }
+
+    /// The same for a burst whose flush is part of it. Says whether it was booked as busy, not as stolen.
+    #[inline]
+    pub fn close_whole_burst(&mut self, port: u16, packets: usize, now: u64) -> bool {
+        let slot = self.size(packets);
         let delta = self.advance(self.not_before_stage(now));
         let stolen = delta > self.gap_threshold;
         let instrument = if self.sampling { self.close_sample(slot, stolen) } else { delta.min(self.stamp_cost) };
         let counters = &mut self.counters;
-        counters.packets += packets as u64;
-        counters.bursts[slot] += 1;
         let shared = counters.bills.len().saturating_sub(1);
         let bill = counters.bills.get_mut(usize::from(port).min(shared));
         if stolen {
@@ -337,7 +371,7 @@ impl Ledger {
             }
             counters.stolen_bursts[slot] += 1;
             self.book_stolen(delta);
-            return;
+            return false;
         }
         let busy = delta - instrument;
         counters.accounts[Account::Instrument as usize] += instrument;
@@ -348,11 +382,7 @@ impl Ledger {
             bill.bursts += 1;
             bill.cycles += busy;
         }
-        if let Some(burst) = self.round.get_mut(self.round_len) {
-            *burst = RoundBurst { port, slot: slot as u16 };
-            self.round_len += 1;
-            self.round_packets += slot as u64;
-        }
+        true
     }
 
     /// Ends the sample of a burst: commits it to the rows unless `stolen`. Gives the instrument's part of the burst.
@@ -446,8 +476,7 @@ impl Ledger {
     /// Level `off`: counts a burst without its time.
     #[inline]
     pub fn count_burst(&mut self, packets: usize) {
-        self.counters.packets += packets as u64;
-        self.counters.bursts[packets.min(MAX_BURST)] += 1;
+        self.size(packets);
     }
 }
 

@@ -91,6 +91,16 @@ impl<C: Clock> Meter<C> {
         }
     }
 
+    /// See [`Ledger::close_whole_burst`].
+    #[inline]
+    pub fn close_whole_burst(&mut self, port: u16, packets: usize) {
+        if self.on() {
+            self.ledger.close_whole_burst(port, packets, self.clock.now());
+        } else {
+            self.ledger.count_burst(packets);
+        }
+    }
+
     /// See [`Ledger::close_flush`].
     #[inline]
     pub fn close_flush(&mut self, sent: usize) {

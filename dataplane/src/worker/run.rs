@@ -176,8 +176,10 @@ impl<K: Clock> Worker<K> {
             if sampled {
                 self.meter.stage::<true>(Row::TX, 0);
             }
+            self.meter.close_whole_burst(port.0, count);
+        } else {
+            self.meter.close_burst(port.0, count);
         }
-        self.meter.close_burst(port.0, count);
         count
     }
 
