@@ -75,6 +75,12 @@ impl Mbuf {
         Segment(self.raw)
     }
 
+    /// Which packet this is, as long as it lives: to tell it from others, not to reach it.
+    #[inline]
+    pub fn identity(&self) -> usize {
+        self.raw.addr().get()
+    }
+
     /// Returns the packet, all segments, to its pool.
     #[inline]
     pub fn free(self) {

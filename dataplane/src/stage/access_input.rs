@@ -62,7 +62,7 @@ fn usual(input: &mut Input<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize
     let Input { pairs, here, context, .. } = *input;
     let (mut count, mut octets) = (0, 0);
     for (packet, edge) in packets.iter_mut().zip(edges) {
-        let packet = &mut *packet.at_hand();
+        let packet = &mut packet.at_hand();
         let Some(header) = packet.head().first_chunk() else { break };
         let length = packet.packet_octets();
         let Some(way) = shortcut::find(pairs, header, length, context) else { break };

@@ -77,7 +77,10 @@ impl Load {
 /// What a stage knows of all its packets when all of them go to one port next: the stage `tx` need not look at them again.
 #[derive(Clone, Copy, Debug)]
 pub struct Sending {
-    /// How many there are. If more come together before `tx`, none of this holds.
+    /// [`Mbuf::identity`] of the first of them, and how many there are: if others come together with them before `tx`, the
+    /// frame there begins with another or is longer, and none of this holds.
+    pub first: usize,
+    /// See `first`.
     pub packets: usize,
     /// Where they go.
     pub egress: PortId,

@@ -9,7 +9,7 @@ use overlay::fib::pair::{Context, PairReader};
 use overlay::num::{NetworkId, PortId, TunnelId};
 use overlay::packet::Ways;
 
-use crate::dpdk::Mbuf;
+use crate::dpdk::mbuf::AtHand;
 use crate::tables::NetworkCounters;
 
 /// The edges of the bridge that lead to one place, and of every stage that takes the shortcut: one numbering for all.
@@ -51,7 +51,7 @@ impl Known {
 
     /// Sends the packet this way, to its egress or its tunnel; `here` says where it comes from.
     #[inline(always)]
-    pub(super) fn take(&self, packet: &mut Mbuf, here: Ways) -> u8 {
+    pub(super) fn take(&self, packet: &mut AtHand<'_>, here: Ways) -> u8 {
         packet.set_ways(here.with_way(self.way()));
         self.edge()
     }

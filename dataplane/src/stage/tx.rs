@@ -8,7 +8,7 @@ use overlay::packet::PacketBuf;
 
 use super::Cx;
 use super::cx::Load;
-use crate::dpdk::Burst;
+use crate::dpdk::{Burst, Mbuf};
 use crate::graph::{Out, Process, RowKind, Spec};
 
 pub(super) const SPEC: Spec<Cx> = Spec {
@@ -20,7 +20,8 @@ pub(super) const SPEC: Spec<Cx> = Spec {
 };
 
 fn process(cx: &mut Cx, burst: &mut Burst, _: &mut Out<'_>) {
-    let known = cx.sending.take().filter(|sending| sending.packets == burst.len());
+    let first = burst.as_slice().first().map(Mbuf::identity);
+    let known = cx.sending.take().filter(|known| Some(known.first) == first && known.packets == burst.len());
     debug_assert!(
         known
             .is_none_or(|known| look(burst).is_some_and(|(egress, load)| egress == known.egress && load == known.load)),

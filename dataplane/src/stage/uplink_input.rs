@@ -55,7 +55,7 @@ fn usual(input: &mut Input<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize
     let Input { outers, ingress, .. } = *input;
     let (mut count, mut octets) = (0, 0);
     for (packet, edge) in packets.iter_mut().zip(edges) {
-        let packet = &mut *packet.at_hand();
+        let packet = &mut packet.at_hand();
         if !matches!(packet.meta().checksum, Checksum::Unknown | Checksum::Good) {
             break;
         }

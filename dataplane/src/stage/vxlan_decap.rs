@@ -14,6 +14,7 @@ use overlay::tunnel::vxlan::{self, OVERHEAD_V4_OCTETS, RecentOuters};
 use super::shortcut::{BRIDGE, Sum};
 use super::{Cx, shortcut};
 use crate::dpdk::Mbuf;
+use crate::dpdk::mbuf::AtHand;
 use crate::graph::{Edges, Process, RowKind, Spec};
 use crate::tables::{Counters, Tables};
 
@@ -36,6 +37,7 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
         let (ingress, recognized) = (meta.ingress, Origin::recognized(meta));
         if let Some(origin) = recognized {
             known.switch(origin, counters);
+            let packet = &mut packet.at_hand();
             if let Some((way, octets)) = known.pop_recent(packet) {
                 known.taken.add(1, octets as u64);
                 return Ok(way.take(packet, known.ways));
@@ -94,7 +96,7 @@ fn usual(known: &mut Known<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize
     let origin = Known { pairs, origin, ways, context, taken: Sum::default(), others: Sum::default() };
     let (mut count, mut octets) = (0, 0);
     for (packet, edge) in packets.iter_mut().zip(edges) {
-        let packet = &mut *packet.at_hand();
+        let packet = &mut packet.at_hand();
         if packet.ways() != ways {
             break;
         }
@@ -126,7 +128,7 @@ impl<'a> Known<'a> {
     /// Pops a recognized packet, if it may take the shortcut: then nothing of the inner frame needs to be checked, since a
     /// remembered pair is neither tagged nor from a group. Gives its way and its octets.
     #[inline(always)]
-    fn pop_recent(&self, packet: &mut Mbuf) -> Option<(shortcut::Known, usize)> {
+    fn pop_recent(&self, packet: &mut AtHand<'_>) -> Option<(shortcut::Known, usize)> {
         let inner = packet.head().get(OVERHEAD_V4_OCTETS..)?.first_chunk()?;
         let octets = packet.packet_octets() - OVERHEAD_V4_OCTETS;
         let way = shortcut::find(self.pairs, inner, octets, self.context)?;
@@ -139,7 +141,7 @@ impl<'a> Known<'a> {
         let header = packet.head().first_chunk().ok_or(DropReason::VxlanInnerTruncated)?;
         if let Some(way) = shortcut::find(self.pairs, header, octets, self.context) {
             self.taken.add(1, octets as u64);
-            return Ok(way.take(packet, self.ways));
+            return Ok(way.take(&mut packet.at_hand(), self.ways));
         }
         self.others.add(1, octets as u64);
         if header[6] & 1 != 0 {

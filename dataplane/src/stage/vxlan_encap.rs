@@ -63,7 +63,7 @@ fn process(cx: &mut Cx, packets: &mut [Mbuf], edges: &mut Edges) {
         spread: false,
     };
     edges.by_runs(packets, &mut run, usual, Run::other);
-    cx.sending = run.sending(packets.len());
+    cx.sending = run.sending(packets);
 }
 
 /// Packets that go the way of the first, over IPv4 without a UDP checksum, and carry IPv4 with ports.
@@ -75,7 +75,7 @@ fn usual(run: &mut Run<'_>, packets: &mut [Mbuf], edges: &mut [u8]) -> usize {
     let Push { max_octets, egress, .. } = *push;
     let (mut count, mut octets) = (0, 0);
     for (packet, edge) in packets.iter_mut().zip(edges) {
-        let packet = &mut *packet.at_hand();
+        let packet = &mut packet.at_hand();
         let length = packet.packet_octets();
         let meta = packet.meta();
         if meta.encapsulation() != key || meta.checksum == Checksum::Partial || length > max_octets {
@@ -130,12 +130,13 @@ impl Run<'_> {
         self.sent.add(packets, octets + (packets * overhead) as u64);
     }
 
-    /// What `tx` is told, if all of the `packets` packets there were go to one port.
-    fn sending(&self, packets: usize) -> Option<Sending> {
+    /// What `tx` is told, if all of the `packets` go to one port.
+    fn sending(&self, packets: &[Mbuf]) -> Option<Sending> {
+        let first = packets.first()?.identity();
         // A pushed packet's own checksum is finished: the outer one is another.
         let load = Load { octets: self.sent.octets, partial: false };
-        let together = !self.spread && self.sent.packets == packets as u64;
-        together.then_some(Sending { packets, egress: self.egress, load })
+        let together = !self.spread && self.sent.packets == packets.len() as u64;
+        together.then_some(Sending { first, packets: packets.len(), egress: self.egress, load })
     }
 }
 

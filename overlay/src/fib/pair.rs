@@ -49,10 +49,11 @@ impl Pair {
         (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as usize
     }
 
-    /// Whether such frames may be noted: between two stations, without a VLAN tag.
+    /// Whether such frames may be noted: between two stations, without a VLAN tag, and no ARP, which may have to be answered
+    /// before the bridge.
     const fn may_be_noted(&self) -> bool {
         let ethertype = ((self.second >> 48) as u16).swap_bytes();
-        self.first & GROUPS == 0 && ethertype != ethertype::VLAN && ethertype != ethertype::VLAN_SERVICE
+        self.first & GROUPS == 0 && !matches!(ethertype, ethertype::VLAN | ethertype::VLAN_SERVICE | ethertype::ARP)
     }
 
     /// Where the packet came into its network.
@@ -128,7 +129,7 @@ impl RecentPairs {
 
     /// Notes the way of `pair` and of those that ask the same, in place of the older of two that share the set. What is
     /// noted must have been looked up since [`RecentPairs::begin`]; a question from before that notes nothing. Frames from
-    /// or to groups, and tagged ones, are not noted either, so that an answer says that a frame is neither.
+    /// or to groups, tagged ones and ARP are not noted either, so that an answer says that a frame is none of these.
     pub fn note(&mut self, pair: &Pair, way: u64) {
         if pair.context.0 as u16 == self.epoch
             && pair.may_be_noted()
@@ -229,11 +230,13 @@ mod tests {
 
     #[test]
     fn groups_and_tags_are_not_noted() {
-        for (at, octet) in [(0, 3), (6, 3), (12, 0x81), (12, 0x88)] {
+        for (at, octet) in [(0, 3), (6, 3), (12, 0x81), (12, 0x88), (13, 6)] {
             let mut pairs = RecentPairs::default();
             let mut special = header(1, 2);
             special[at] = octet;
-            special[13] = if octet == 0x88 { 0xa8 } else { 0 };
+            if octet == 0x88 {
+                special[13] = 0xa8;
+            }
             let pair = ask(&pairs, special, RED, 7);
             pairs.note(&pair, 99);
             assert_eq!(find(&pairs, special, RED, 7), None, "octet {at} is {octet:#x}");

@@ -1,10 +1,9 @@
 //! What loops over packets want: a packet, and the metadata of fresh ones, in variables that stay in registers.
 
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
 use std::ptr;
 
-use overlay::packet::{META_RECEIVED_OCTETS, Meta};
+use overlay::packet::{META_RECEIVED_OCTETS, Meta, PacketBuf, Ways};
 
 use super::Mbuf;
 
@@ -23,19 +22,67 @@ impl AtHand<'_> {
     }
 }
 
-impl Deref for AtHand<'_> {
-    type Target = Mbuf;
-
+impl AtHand<'_> {
+    /// See [`Mbuf::ways`].
     #[inline(always)]
-    fn deref(&self) -> &Mbuf {
-        &self.mbuf
+    pub fn ways(&self) -> Ways {
+        self.mbuf.ways()
+    }
+
+    /// See [`Mbuf::set_ways`].
+    #[inline(always)]
+    pub fn set_ways(&mut self, ways: Ways) {
+        self.mbuf.set_ways(ways);
     }
 }
 
-impl DerefMut for AtHand<'_> {
+// Not `DerefMut`: whoever got a `&mut Mbuf` could move the second handle out and free its packet twice.
+impl PacketBuf for AtHand<'_> {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut Mbuf {
-        &mut self.mbuf
+    fn head(&self) -> &[u8] {
+        self.mbuf.head()
+    }
+
+    #[inline(always)]
+    fn head_mut(&mut self) -> &mut [u8] {
+        self.mbuf.head_mut()
+    }
+
+    #[inline(always)]
+    fn packet_octets(&self) -> usize {
+        self.mbuf.packet_octets()
+    }
+
+    #[inline(always)]
+    fn prepend<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        self.mbuf.prepend()
+    }
+
+    #[inline(always)]
+    fn trim_front(&mut self, octets: usize) -> bool {
+        self.mbuf.trim_front(octets)
+    }
+
+    fn truncate(&mut self, octets: usize) -> bool {
+        self.mbuf.truncate(octets)
+    }
+
+    fn for_each_segment(&self, visit: &mut dyn FnMut(&[u8])) {
+        self.mbuf.for_each_segment(visit);
+    }
+
+    fn write_at(&mut self, offset: usize, octets: &[u8]) -> bool {
+        self.mbuf.write_at(offset, octets)
+    }
+
+    #[inline(always)]
+    fn meta(&self) -> &Meta {
+        self.mbuf.meta()
+    }
+
+    #[inline(always)]
+    fn meta_mut(&mut self) -> &mut Meta {
+        self.mbuf.meta_mut()
     }
 }
 

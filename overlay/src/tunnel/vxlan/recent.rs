@@ -88,19 +88,19 @@ impl RecentOuters {
             let destination = u32_at(frame, 30);
             add(destination as u16, (destination >> 16) as u16)
         });
-        if usual && let Some(entry) = self.entries.get_mut(place(frame)) {
+        if usual && let Some(entry) = self.entries.get_mut(place(frame, ingress)) {
             let mut masked = words;
             masked.iter_mut().zip(MASK).for_each(|(word, mask)| *word &= mask);
             *entry = Entry { words: masked, ingress, network, tunnel, addresses };
         }
     }
 
-    /// Where a packet belongs that came in on `ingress`, if one like it was noted: it passes all receive checks then,
-    /// its UDP header is at 34, and nothing follows its UDP datagram.
+    /// Where a packet belongs that came in on `ingress`, if one like it was noted: it passes all receive checks then (but for
+    /// what a device may say of its checksum, which is the caller's business), its UDP header is at 34, and nothing follows its UDP datagram.
     #[inline(always)]
     pub fn find<P: PacketBuf>(&self, packet: &P, ingress: PortId) -> Option<(NetworkId, TunnelId)> {
         let frame = packet.head().first_chunk::<OCTETS>()?;
-        let entry = &self.entries[place(frame) % ENTRIES];
+        let entry = &self.entries[place(frame, ingress) % ENTRIES];
         let words = words(frame);
         let mut differing = 0;
         for ((word, known), mask) in words.iter().zip(&entry.words).zip(MASK) {
@@ -128,11 +128,11 @@ fn words(frame: &[u8; OCTETS]) -> [u64; WORDS] {
     words
 }
 
-/// Where packets from this endpoint with this VNI are noted.
+/// Where packets from this endpoint with this VNI that come in there are noted.
 #[inline(always)]
-fn place(frame: &[u8; OCTETS]) -> usize {
+fn place(frame: &[u8; OCTETS], ingress: PortId) -> usize {
     let who = u64::from(u32_at(frame, 26)) | u64::from(u32_at(frame, 46) & 0xff_ffff) << 32;
-    (who.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as usize
+    ((who ^ u64::from(ingress.0) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as usize
 }
 
 /// Whether the IPv4 header's checksum is right, whose addresses sum to `addresses` (RFC 1071 § 1; § 2 (B): in any order of
