@@ -186,6 +186,33 @@ fn floods_go_once_to_every_vtep_and_not_from_tunnel_to_tunnel() {
     assert_eq!(sizes("c2"), [100, 101, 102, 103, 104, 200, 300]);
 }
 
+/// As many VTEPs as a burst holds: what goes into tunnels fills a frame of the graph, and must not be taken for what
+/// stands before it there.
+#[test]
+fn a_flood_as_wide_as_a_burst_reaches_its_own_port_too() {
+    let scratch = Scratch::new();
+    let vteps: Vec<_> = (0..64).map(|index| Ipv4Addr::new(198, 51, 100, 100 + index)).collect();
+    let quoted: Vec<_> = vteps.iter().map(|vtep| format!("\"{vtep}\"")).collect();
+    let known: Vec<_> =
+        vteps.iter().map(|vtep| format!("{{ address = \"{vtep}\", mac = \"{}\" }}", text(PEER_MAC))).collect();
+    let near = [frame(BROADCAST, station(1), 100)];
+    let config = head_here(&scratch, 256, 8192)
+        + &blue(&format!("vteps = [{}]", quoted.join(", ")))
+        + &uplink(&format!("pcap:,{}", scratch.text("up")), &format!("neighbours = [{}]", known.join(", ")))
+        + &port("c1", &format!("pcap:{},", file(&scratch, "near", &near)), IN_BLUE)
+        + &port("c2", &format!("pcap:,{}", scratch.text("c2")), IN_BLUE);
+    let weir = Weir::start(&scratch, &config);
+    received(&weir, 1);
+    assert_eq!(total(&weir, "created"), 64);
+    assert_eq!(number(&weir.port("up"), "/counters/tx_octets"), 64 * 150);
+    assert_eq!(number(&weir.port("c2"), "/counters/tx_octets"), 100);
+    weir.stop(&[]);
+    assert_eq!(frames_of(&scratch.path("c2")), near);
+    let mut remotes: Vec<_> = frames_of(&scratch.path("up")).iter().map(|frame| frame[33]).collect();
+    remotes.sort_unstable();
+    assert_eq!(remotes, (100..164).collect::<Vec<u8>>());
+}
+
 #[test]
 fn frames_that_may_not_go_on_are_dropped_by_name() {
     let scratch = Scratch::new();
