@@ -9,7 +9,6 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use common::capture::Captured;
 use common::files::{SEQUENCE_AT, all_in_order, write_pcap};
 use common::testpmd::{Guest, Testpmd};
 use common::weir::{Weir, head, number};
@@ -241,8 +240,4 @@ fn killed_guests_cost_only_their_own_ports() {
     // Every 16th number is looked at.
     let seen = all_in_order(&scratch.path("checked.pcap"), LOAD, CHECKED_ONE_IN - 1, CHECKED_ONE_IN);
     assert!(seen >= came / CHECKED_ONE_IN, "{seen} numbers are in the file, of {came} packets");
-    // The first 20,000 are enough for tshark: all are the same but for the number.
-    let captured = Captured::from_file(&scratch.path("checked.pcap")).first(20_000);
-    captured.judge(10_000);
-    captured.verified("ip", 10_000);
 }
