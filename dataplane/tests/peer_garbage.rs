@@ -9,7 +9,6 @@ mod garbage;
 
 use std::time::Instant;
 
-use common::capture::Captured;
 use common::files::{Random, write_pcap};
 use common::weir::{Weir, head};
 use common::{Scratch, soak};
@@ -63,21 +62,12 @@ fn ten_million_mutated_frames() {
          [[network]]\nname = \"red\"\nvni = {red}\nvteps = [\"198.51.100.2\", \"2001:db8::2\"]\n\n\
          [[port]]\nname = \"c1\"\ndevice = \"source:frames={access},rate_pps=0,seed=2\"\nrole = \"container\"\n\
          network = \"blue\"\nvlans = [{{ vlan = 10, network = \"red\" }}]\n\n\
-         [[port]]\nname = \"c2\"\ndevice = \"null\"\nrole = \"container\"\nnetwork = \"blue\"\n\n\
-         [[network]]\nname = \"green\"\nvni = 77\nvteps = [\"203.0.113.2\", \"2001:db8:1::2\"]\n\n\
-         [[port]]\nname = \"c3\"\ndevice = \"source:frames={access},rate_pps=5000,seed=3\"\nrole = \"container\"\n\
-         network = \"green\"\n\n\
-         [[port]]\nname = \"up1\"\ndevice = \"pcap:,{wire}\"\nrole = \"uplink\"\n\
-         addresses = [\"203.0.113.1/24\", \"2001:db8:1::1/64\"]\nmac = \"02:00:00:00:ee:03\"\nmtu = 2000\n\
-         neighbours = [{{ address = \"203.0.113.2\", mac = \"02:00:00:00:ee:04\" }}, \
-         {{ address = \"2001:db8:1::2\", mac = \"02:00:00:00:ee:04\" }}]\n",
-        wire = scratch.text("wire.pcap"),
+         [[port]]\nname = \"c2\"\ndevice = \"null\"\nrole = \"container\"\nnetwork = \"blue\"\n",
         up = scratch.text("uplink.pcap"),
         access = scratch.text("access.pcap"),
         blue = garbage::BLUE,
         red = garbage::RED,
     );
-    // The last two ports: garbage from a container, slowly, into tunnels of its own that end in a file.
     let weir = Weir::start(&scratch, &config);
 
     let wanted = soak(10_000_000);
@@ -100,14 +90,4 @@ fn ten_million_mutated_frames() {
 
     let any: Vec<&str> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
     weir.stop(&any);
-
-    // What is inside a tunnel is garbage as it came, and not weir's to mend. What weir puts around it is right: lengths,
-    // IPv4 header checksums, and UDP checksums over the garbage. Of the first 20,000 frames.
-    let wire = Captured::from_file(&scratch.path("wire.pcap")).first(20_000);
-    assert!(wire.verdict(2000).is_err(), "there is no garbage in the tunnels");
-    let wire = wire.outside();
-    wire.judge(2000);
-    wire.verified("ip", 500);
-    wire.verified("udp", 2000);
-    wire.has_some("ipv6 && udp.dstport == 4789");
 }
