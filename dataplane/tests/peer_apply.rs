@@ -8,7 +8,6 @@ mod common;
 
 use std::net::Ipv4Addr;
 
-use common::capture::Captured;
 use common::files::{SEQUENCE_AT, all_in_order};
 use common::net::Netns;
 use common::weir::{Weir, head_on, number};
@@ -189,9 +188,5 @@ fn changes_lose_nothing_on_what_they_do_not_touch() {
     for ((file, from), received) in [("still.pcap", STAYS), ("blue.pcap", CROSSES)].into_iter().zip(received) {
         let seen = all_in_order(&scratch.path(file), from, 0, 1);
         assert!(seen >= received, "{file}: {seen} of {received} packets");
-        // The first 20,000 are enough for tshark: the same flows all the time.
-        let captured = Captured::from_file(&scratch.path(file)).first(20_000);
-        captured.judge(2000);
-        captured.verified("ip", 2000);
     }
 }
