@@ -55,7 +55,7 @@ impl Capture {
         self.tcpdump.wait(20);
         let said = self.tcpdump.said();
         assert!(said.contains("\n0 packets dropped by kernel"), "the capture on {} is not whole:\n{said}", self.what);
-        Captured { what: self.what.clone(), ..Captured::from_file(&self.file) }
+        Captured { file: self.file.clone(), what: self.what.clone() }
     }
 }
 
@@ -64,46 +64,17 @@ impl Capture {
 pub(crate) struct Captured {
     file: PathBuf,
     what: String,
-    /// Options of tshark beside those that every judgement has.
-    options: Vec<String>,
 }
 
 /// What no frame of weir may be. A checksum's status 0 is "bad". Linux writes 0xffff where a TCP checksum summed up in
 /// software is 0 (both are zero in ones' complement), which tshark calls bad: such packets come from the peers.
-const BAD: &str = "_ws.malformed || _ws.short || ip.bogus_ip_length || ip.checksum.status == 0 || (tcp.checksum.status == 0 && tcp.checksum != 0xffff) || udp.checksum.status == 0 \
+const BAD: &str = "_ws.malformed || ip.checksum.status == 0 || (tcp.checksum.status == 0 && tcp.checksum != 0xffff) || udp.checksum.status == 0 \
     || icmp.checksum.status == 0 || icmpv6.checksum.status == 0";
-
-/// Whether a checksum was verified: 0 is "bad", 1 "good", 2 "unverified", 3 "not present".
-const STATUS: [&str; 5] = [
-    "ip.checksum.status",
-    "udp.checksum.status",
-    "tcp.checksum.status",
-    "icmp.checksum.status",
-    "icmpv6.checksum.status",
-];
 
 impl Captured {
     /// A file that weir itself wrote.
     pub(crate) fn from_file(file: &Path) -> Self {
-        Self { file: file.to_owned(), what: file.display().to_string(), options: Vec::new() }
-    }
-
-    /// One more preference of tshark, which outweighs those of every judgement.
-    pub(crate) fn option(mut self, preference: &str) -> Self {
-        self.options.extend(["-o".to_owned(), preference.to_owned()]);
-        self
-    }
-
-    /// Only so many frames from the file's beginning: tshark reads some ten thousand frames a second.
-    pub(crate) fn first(mut self, frames: usize) -> Self {
-        self.options.extend(["-c".to_owned(), frames.to_string()]);
-        self
-    }
-
-    /// Only the headers outside of VXLAN: what is inside came from elsewhere, and may be anything.
-    pub(crate) fn outside(mut self) -> Self {
-        self.options.extend(["-d".to_owned(), "udp.port==4789,data".to_owned()]);
-        self
+        Self { file: file.to_owned(), what: file.display().to_string() }
     }
 
     /// The frames that match a display filter, one line each.
@@ -133,7 +104,6 @@ impl Captured {
         ] {
             line.extend(["-o", option]);
         }
-        line.extend(self.options.iter().map(String::as_str));
         line.extend(["-Y", filter]);
         line.extend(options);
         run(line).ok().lines().map(str::to_owned).collect()
@@ -148,49 +118,11 @@ impl Captured {
     /// Fails unless there are at least `least` frames and tshark finds all of them well formed, checksums included.
     #[track_caller]
     pub(crate) fn judge(&self, least: usize) {
-        if let Err(why) = self.verdict(least) {
-            panic!("{}: {why}", self.what);
-        }
-    }
-
-    /// The same without failing: what is wrong with the frames, or with how they were judged.
-    pub(crate) fn verdict(&self, least: usize) -> Result<(), String> {
-        let options: Vec<_> =
-            ["-T", "fields"].into_iter().chain(STATUS.iter().flat_map(|field| ["-e", field])).collect();
-        let all = self.tshark("frame", &options);
-        if all.len() < least {
-            return Err(format!("only {} frames were captured, {least} expected", all.len()));
-        }
+        let all = self.count("frame");
+        assert!(all >= least, "{}: only {all} frames were captured, {least} expected", self.what);
         let bad = self.list(BAD);
-        if !bad.is_empty() {
-            let first: Vec<_> = bad.iter().take(10).cloned().collect();
-            return Err(format!("{} of {} frames are bad:\n{}", bad.len(), all.len(), first.join("\n")));
-        }
-        // A tshark that verifies nothing finds nothing bad either.
-        let count = |column: usize, status: &str| {
-            let has = |line: &&String| {
-                line.split('\t').nth(column).is_some_and(|found| found.split(',').any(|one| one == status))
-            };
-            all.iter().filter(has).count()
-        };
-        let good: Vec<_> = (0..STATUS.len()).map(|column| count(column, "1")).collect();
-        if good.iter().all(|good| *good == 0) {
-            return Err(format!("tshark verified no checksum in {} frames", all.len()));
-        }
-        for ((column, field), good) in STATUS.iter().enumerate().zip(good) {
-            let unverified = count(column, "2");
-            if good == 0 && unverified != 0 {
-                return Err(format!("tshark verified no {field}, and left {unverified} frames out"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Fails unless tshark verified this protocol's checksum, and found it right, in at least `least` frames.
-    #[track_caller]
-    pub(crate) fn verified(&self, protocol: &str, least: usize) {
-        let count = self.count(&format!("{protocol}.checksum.status == 1"));
-        assert!(count >= least, "{}: only {count} frames have a good checksum of {protocol}", self.what);
+        let first: Vec<_> = bad.iter().take(10).cloned().collect();
+        assert!(bad.is_empty(), "{}: {} of {all} frames are bad:\n{}", self.what, bad.len(), first.join("\n"));
     }
 
     /// Fails when a frame matches the filter.
