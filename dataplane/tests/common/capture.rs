@@ -55,7 +55,7 @@ impl Capture {
         self.tcpdump.wait(20);
         let said = self.tcpdump.said();
         assert!(said.contains("\n0 packets dropped by kernel"), "the capture on {} is not whole:\n{said}", self.what);
-        Captured { file: self.file.clone(), what: self.what.clone() }
+        Captured { what: self.what.clone(), ..Captured::from_file(&self.file) }
     }
 }
 
@@ -64,17 +64,88 @@ impl Capture {
 pub(crate) struct Captured {
     file: PathBuf,
     what: String,
+    /// Only so many frames from its beginning are looked at.
+    most: Option<u64>,
+    /// What is carried in VXLAN is octets, and not looked at.
+    outer_only: bool,
 }
 
-/// What no frame of weir may be. A checksum's status 0 is "bad". Linux writes 0xffff where a TCP checksum summed up in
-/// software is 0 (both are zero in ones' complement), which tshark calls bad: such packets come from the peers.
-const BAD: &str = "_ws.malformed || ip.checksum.status == 0 || (tcp.checksum.status == 0 && tcp.checksum != 0xffff) || udp.checksum.status == 0 \
-    || icmp.checksum.status == 0 || icmpv6.checksum.status == 0";
+/// The checksums that tshark verifies, by the protocol's name there.
+const SUMMED: [&str; 5] = ["ip", "udp", "tcp", "icmp", "icmpv6"];
+
+/// What tshark found in a file.
+#[derive(Clone, Debug, Default)]
+struct Findings {
+    frames: u64,
+    /// Number and fault of frames that are malformed, contradict themselves (an expert's "error") or have a bad checksum.
+    bad: Vec<String>,
+    /// Checksums that were computed and found right, by protocol as in [`SUMMED`].
+    good: [u64; SUMMED.len()],
+}
+
+impl Findings {
+    /// Takes one line of fields: frame number, malformed, severities of experts' remarks, the checksums' states, TCP
+    /// checksums, what TCP checksums should be. Where a frame has headers of a kind several times, so has the field.
+    fn take(&mut self, line: &str) {
+        let mut fields = line.split('\t');
+        let mut next = || fields.next().unwrap_or_default();
+        let (number, malformed, severities) = (next(), next(), next());
+        let states: Vec<&str> = SUMMED.iter().map(|_| next()).collect();
+        let (tcp, tcp_right) = (next(), next());
+        let list = |field: &str| -> Vec<String> { field.split(',').map(str::to_owned).collect() };
+        self.frames += 1;
+        let mut faults = Vec::new();
+        if !malformed.is_empty() {
+            faults.push("malformed".to_owned());
+        }
+        // 8388608: "error", worse than "warning".
+        if severities.split(',').any(|severity| severity == "8388608") {
+            faults.push("an error by itself".to_owned());
+        }
+        for ((name, states), good) in SUMMED.iter().zip(states).zip(&mut self.good) {
+            let mut states = list(states);
+            if *name == "tcp" {
+                // Linux writes 0xffff where it should write 0: both are zero in ones' complement, and every receiver takes
+                // either. tshark calls that bad. Nothing else is let pass: 0xffff is right only where 0 is.
+                let twins = list(tcp).into_iter().zip(list(tcp_right));
+                for (state, (is, right)) in states.iter_mut().zip(twins) {
+                    if state == "0" && is == "0xffff" && right == "0x0000" {
+                        "1".clone_into(state);
+                    }
+                }
+            }
+            *good += states.iter().filter(|state| *state == "1").count() as u64;
+            if states.iter().any(|state| state == "0") {
+                faults.push(format!("bad {name} checksum"));
+            }
+        }
+        if !faults.is_empty() {
+            self.bad.push(format!("frame {number}: {}", faults.join(", ")));
+        }
+    }
+}
+
+/// Whether tshark can be run here. In CI it has to be; a user who builds without it is not stopped.
+pub(crate) fn has_tshark() -> bool {
+    let found = std::process::Command::new("tshark").arg("--version").output().is_ok();
+    assert!(found || std::env::var_os("CI").is_none(), "tshark is not installed; run `make setup`");
+    found
+}
 
 impl Captured {
-    /// A file that weir itself wrote.
+    /// A file that weir or a peer wrote.
     pub(crate) fn from_file(file: &Path) -> Self {
-        Self { file: file.to_owned(), what: file.display().to_string() }
+        Self { file: file.to_owned(), what: file.display().to_string(), most: None, outer_only: false }
+    }
+
+    /// Looks at no more than the first `most` frames: tshark takes a minute for some millions.
+    pub(crate) fn first(self, most: u64) -> Self {
+        Self { most: Some(most), ..self }
+    }
+
+    /// Looks at nothing that is carried in VXLAN: it came in as it goes out, and is not weir's.
+    pub(crate) fn outer_only(self) -> Self {
+        Self { outer_only: true, ..self }
     }
 
     /// The frames that match a display filter, one line each.
@@ -104,6 +175,13 @@ impl Captured {
         ] {
             line.extend(["-o", option]);
         }
+        let most = self.most.map(|most| most.to_string());
+        if let Some(most) = &most {
+            line.extend(["-c", most]);
+        }
+        if self.outer_only {
+            line.extend(["--disable-protocol", "vxlan"]);
+        }
         line.extend(["-Y", filter]);
         line.extend(options);
         run(line).ok().lines().map(str::to_owned).collect()
@@ -117,12 +195,38 @@ impl Captured {
 
     /// Fails unless there are at least `least` frames and tshark finds all of them well formed, checksums included.
     #[track_caller]
-    pub(crate) fn judge(&self, least: usize) {
-        let all = self.count("frame");
-        assert!(all >= least, "{}: only {all} frames were captured, {least} expected", self.what);
-        let bad = self.list(BAD);
-        let first: Vec<_> = bad.iter().take(10).cloned().collect();
-        assert!(bad.is_empty(), "{}: {} of {all} frames are bad:\n{}", self.what, bad.len(), first.join("\n"));
+    pub(crate) fn judge(&self, least: u64) {
+        self.judge_those("frame", least, &[]);
+    }
+
+    /// The same; fails also unless checksums were verified: of each of these protocols at least so many.
+    #[track_caller]
+    pub(crate) fn judge_sums(&self, least: u64, verified: &[(&str, u64)]) {
+        self.judge_those("frame", least, verified);
+    }
+
+    /// The same for the frames that match a display filter.
+    #[track_caller]
+    pub(crate) fn judge_those(&self, filter: &str, least: u64, verified: &[(&str, u64)]) {
+        let fields = ["frame.number", "_ws.malformed", "_ws.expert.severity"].map(str::to_owned).into_iter();
+        let fields = fields.chain(SUMMED.iter().map(|name| format!("{name}.checksum.status")));
+        let fields = fields.chain(["tcp.checksum", "tcp.checksum_calculated"].map(str::to_owned));
+        let options: Vec<String> = fields.flat_map(|field| ["-e".to_owned(), field]).collect();
+        let options: Vec<&str> = ["-T", "fields"].into_iter().chain(options.iter().map(String::as_str)).collect();
+        let mut found = Findings::default();
+        self.tshark(filter, &options).iter().for_each(|line| found.take(line));
+        let (what, all) = (&self.what, found.frames);
+        assert!(all >= least, "{what}: only {all} frames ({filter}) were captured, {least} expected");
+        let first: Vec<_> = found.bad.iter().take(10).cloned().collect();
+        assert!(first.is_empty(), "{what}: {} of {all} frames are bad:\n{}", found.bad.len(), first.join("\n"));
+        for (name, wanted) in verified {
+            let at = SUMMED.iter().position(|summed| summed == name).expect("a protocol whose checksum is verified");
+            let good = found.good[at];
+            assert!(
+                good >= *wanted,
+                "{what}: only {good} {name} checksums of {all} frames were verified, {wanted} expected: what is judged?"
+            );
+        }
     }
 
     /// Fails when a frame matches the filter.
