@@ -16,7 +16,7 @@ use common::capture::Captured;
 use common::files::{Random, append_frame};
 use common::weir::{Weir, head};
 use common::{Scratch, soak};
-use garbage::{aimed, from_container, from_underlay, mutate};
+use garbage::{IS_RIGHT, Lot, aimed, from_container, from_underlay, mutate};
 use overlay::reason::{DropReason, Origin};
 use pcap_file::pcap::PcapWriter;
 
@@ -55,8 +55,10 @@ fn make(random: &mut Random, reasons: &[DropReason], uplink: &Path, access: &Pat
             aimed(reason, random).unwrap_or_else(|| panic!("no frame is made for drop reason {reason}"))
         } else {
             let outside = made.uplink < made.access;
-            let frame = if outside || random.below(8) == 0 { from_underlay(random) } else { from_container(random) };
-            if random.below(16) == 0 {
+            let lot = if random.below(16) == 0 { Lot::Right } else { Lot::Damaged };
+            let frame =
+                if outside || random.below(8) == 0 { from_underlay(random, lot) } else { from_container(random, lot) };
+            if lot == Lot::Right {
                 (outside, frame)
             } else {
                 made.wrong += 1;
@@ -167,8 +169,8 @@ fn ten_million_mutated_frames() {
     judge(&scratch);
 }
 
-/// What weir itself wrote in the first round: all frames to the underlay, but for what they carry, and its answers to
-/// containers. The rest is what came in, garbage that no judge lets pass.
+/// What weir wrote in the first round: all frames to the underlay, but for what they carry, its answers to containers, and
+/// whatever came in right, with all that it carries. The rest is garbage that goes out as it came in; no judge lets that pass.
 #[track_caller]
 fn judge(scratch: &Scratch) {
     let up = Captured::from_file(&scratch.path("up0-out.pcap")).first(100_000).outer_only();
@@ -181,4 +183,8 @@ fn judge(scratch: &Scratch) {
     // Answers on behalf of the station that is bound; no frame of the test's own has its address.
     let c1 = Captured::from_file(&scratch.path("c1-out.pcap"));
     c1.judge_those("arp.opcode == 2 && eth.src == 02:00:00:00:00:02", 100, &[]);
+    let sums = [("ip", 500), ("udp", 100), ("tcp", 100), ("icmp", 100), ("icmpv6", 100)];
+    for name in ["up0-out.pcap", "c1-out.pcap", "c2-out.pcap"] {
+        Captured::from_file(&scratch.path(name)).first(200_000).judge_those(IS_RIGHT, 1000, &sums);
+    }
 }

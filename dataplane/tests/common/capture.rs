@@ -180,7 +180,8 @@ impl Captured {
             line.extend(["-c", most]);
         }
         if self.outer_only {
-            line.extend(["--disable-protocol", "vxlan"]);
+            // Nor may a source port, which is a hash, pass for a protocol's.
+            line.extend(["-d", "udp.port==4789,data"]);
         }
         line.extend(["-Y", filter]);
         line.extend(options);
