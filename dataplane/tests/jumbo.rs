@@ -144,7 +144,7 @@ fn judge(file: &Path) {
         return;
     }
     let captured = Captured::from_file(file);
-    captured.judge(FRAMES.len() as u64);
+    captured.judge(FRAMES.len());
     assert_eq!(captured.count("vxlan.vni == 100"), FRAMES.len());
     assert_eq!(captured.count("frame.len == 9064 && ip.len == 9050 && udp.length == 9030 && ip.len == 9000"), 1);
     // Of every frame the inner checksum is there and right.

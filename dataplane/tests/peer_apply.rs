@@ -189,7 +189,9 @@ fn changes_lose_nothing_on_what_they_do_not_touch() {
     for ((file, from), received) in [("still.pcap", STAYS), ("blue.pcap", CROSSES)].into_iter().zip(received) {
         let seen = all_in_order(&scratch.path(file), from, 0, 1);
         assert!(seen >= received, "{file}: {seen} of {received} packets");
-        // These datagrams have no UDP checksum: their numbers are written behind it.
-        Captured::from_file(&scratch.path(file)).first(100_000).judge_sums(10_000, &[("ip", 10_000)]);
+        // The first 20,000 are enough for tshark: the same flows all the time.
+        let captured = Captured::from_file(&scratch.path(file)).first(20_000);
+        captured.judge(2000);
+        captured.verified("ip", 2000);
     }
 }

@@ -64,88 +64,46 @@ impl Capture {
 pub(crate) struct Captured {
     file: PathBuf,
     what: String,
-    /// Only so many frames from its beginning are looked at.
-    most: Option<u64>,
-    /// What is carried in VXLAN is octets, and not looked at.
-    outer_only: bool,
+    /// Options of tshark beside those that every judgement has.
+    options: Vec<String>,
 }
 
-/// The checksums that tshark verifies, by the protocol's name there.
-const SUMMED: [&str; 5] = ["ip", "udp", "tcp", "icmp", "icmpv6"];
+/// What no frame of weir may be. A checksum's status 0 is "bad". Linux writes 0xffff where a TCP checksum summed up in
+/// software is 0 (both are zero in ones' complement), which tshark calls bad: such packets come from the peers.
+const BAD: &str = "_ws.malformed || _ws.short || ip.bogus_ip_length || ip.checksum.status == 0 || (tcp.checksum.status == 0 && tcp.checksum != 0xffff) || udp.checksum.status == 0 \
+    || icmp.checksum.status == 0 || icmpv6.checksum.status == 0";
 
-/// What tshark found in a file.
-#[derive(Clone, Debug, Default)]
-struct Findings {
-    frames: u64,
-    /// Number and fault of frames that are malformed, contradict themselves (an expert's "error") or have a bad checksum.
-    bad: Vec<String>,
-    /// Checksums that were computed and found right, by protocol as in [`SUMMED`].
-    good: [u64; SUMMED.len()],
-}
-
-impl Findings {
-    /// Takes one line of fields: frame number, malformed, severities of experts' remarks, the checksums' states, TCP
-    /// checksums, what TCP checksums should be. Where a frame has headers of a kind several times, so has the field.
-    fn take(&mut self, line: &str) {
-        let mut fields = line.split('\t');
-        let mut next = || fields.next().unwrap_or_default();
-        let (number, malformed, severities) = (next(), next(), next());
-        let states: Vec<&str> = SUMMED.iter().map(|_| next()).collect();
-        let (tcp, tcp_right) = (next(), next());
-        let list = |field: &str| -> Vec<String> { field.split(',').map(str::to_owned).collect() };
-        self.frames += 1;
-        let mut faults = Vec::new();
-        if !malformed.is_empty() {
-            faults.push("malformed".to_owned());
-        }
-        // 8388608: "error", worse than "warning".
-        if severities.split(',').any(|severity| severity == "8388608") {
-            faults.push("an error by itself".to_owned());
-        }
-        for ((name, states), good) in SUMMED.iter().zip(states).zip(&mut self.good) {
-            let mut states = list(states);
-            if *name == "tcp" {
-                // Linux writes 0xffff where it should write 0: both are zero in ones' complement, and every receiver takes
-                // either. tshark calls that bad. Nothing else is let pass: 0xffff is right only where 0 is.
-                let twins = list(tcp).into_iter().zip(list(tcp_right));
-                for (state, (is, right)) in states.iter_mut().zip(twins) {
-                    if state == "0" && is == "0xffff" && right == "0x0000" {
-                        "1".clone_into(state);
-                    }
-                }
-            }
-            *good += states.iter().filter(|state| *state == "1").count() as u64;
-            if states.iter().any(|state| state == "0") {
-                faults.push(format!("bad {name} checksum"));
-            }
-        }
-        if !faults.is_empty() {
-            self.bad.push(format!("frame {number}: {}", faults.join(", ")));
-        }
-    }
-}
-
-/// Whether tshark can be run here. In CI it has to be; a user who builds without it is not stopped.
-pub(crate) fn has_tshark() -> bool {
-    let found = std::process::Command::new("tshark").arg("--version").output().is_ok();
-    assert!(found || std::env::var_os("CI").is_none(), "tshark is not installed; run `make setup`");
-    found
-}
+/// Whether a checksum was verified: 0 is "bad", 1 "good", 2 "unverified", 3 "not present".
+const STATUS: [&str; 5] = [
+    "ip.checksum.status",
+    "udp.checksum.status",
+    "tcp.checksum.status",
+    "icmp.checksum.status",
+    "icmpv6.checksum.status",
+];
 
 impl Captured {
-    /// A file that weir or a peer wrote.
+    /// A file that weir itself wrote.
     pub(crate) fn from_file(file: &Path) -> Self {
-        Self { file: file.to_owned(), what: file.display().to_string(), most: None, outer_only: false }
+        Self { file: file.to_owned(), what: file.display().to_string(), options: Vec::new() }
     }
 
-    /// Looks at no more than the first `most` frames: tshark takes a minute for some millions.
-    pub(crate) fn first(self, most: u64) -> Self {
-        Self { most: Some(most), ..self }
+    /// One more preference of tshark, which outweighs those of every judgement.
+    pub(crate) fn option(mut self, preference: &str) -> Self {
+        self.options.extend(["-o".to_owned(), preference.to_owned()]);
+        self
     }
 
-    /// Looks at nothing that is carried in VXLAN: it came in as it goes out, and is not weir's.
-    pub(crate) fn outer_only(self) -> Self {
-        Self { outer_only: true, ..self }
+    /// Only so many frames from the file's beginning: tshark reads some ten thousand frames a second.
+    pub(crate) fn first(mut self, frames: usize) -> Self {
+        self.options.extend(["-c".to_owned(), frames.to_string()]);
+        self
+    }
+
+    /// Only the headers outside of VXLAN: what is inside came from elsewhere, and may be anything.
+    pub(crate) fn outside(mut self) -> Self {
+        self.options.extend(["-d".to_owned(), "udp.port==4789,data".to_owned()]);
+        self
     }
 
     /// The frames that match a display filter, one line each.
@@ -175,14 +133,7 @@ impl Captured {
         ] {
             line.extend(["-o", option]);
         }
-        let most = self.most.map(|most| most.to_string());
-        if let Some(most) = &most {
-            line.extend(["-c", most]);
-        }
-        if self.outer_only {
-            // Nor may a source port, which is a hash, pass for a protocol's.
-            line.extend(["-d", "udp.port==4789,data"]);
-        }
+        line.extend(self.options.iter().map(String::as_str));
         line.extend(["-Y", filter]);
         line.extend(options);
         run(line).ok().lines().map(str::to_owned).collect()
@@ -196,38 +147,50 @@ impl Captured {
 
     /// Fails unless there are at least `least` frames and tshark finds all of them well formed, checksums included.
     #[track_caller]
-    pub(crate) fn judge(&self, least: u64) {
-        self.judge_those("frame", least, &[]);
-    }
-
-    /// The same; fails also unless checksums were verified: of each of these protocols at least so many.
-    #[track_caller]
-    pub(crate) fn judge_sums(&self, least: u64, verified: &[(&str, u64)]) {
-        self.judge_those("frame", least, verified);
-    }
-
-    /// The same for the frames that match a display filter.
-    #[track_caller]
-    pub(crate) fn judge_those(&self, filter: &str, least: u64, verified: &[(&str, u64)]) {
-        let fields = ["frame.number", "_ws.malformed", "_ws.expert.severity"].map(str::to_owned).into_iter();
-        let fields = fields.chain(SUMMED.iter().map(|name| format!("{name}.checksum.status")));
-        let fields = fields.chain(["tcp.checksum", "tcp.checksum_calculated"].map(str::to_owned));
-        let options: Vec<String> = fields.flat_map(|field| ["-e".to_owned(), field]).collect();
-        let options: Vec<&str> = ["-T", "fields"].into_iter().chain(options.iter().map(String::as_str)).collect();
-        let mut found = Findings::default();
-        self.tshark(filter, &options).iter().for_each(|line| found.take(line));
-        let (what, all) = (&self.what, found.frames);
-        assert!(all >= least, "{what}: only {all} frames ({filter}) were captured, {least} expected");
-        let first: Vec<_> = found.bad.iter().take(10).cloned().collect();
-        assert!(first.is_empty(), "{what}: {} of {all} frames are bad:\n{}", found.bad.len(), first.join("\n"));
-        for (name, wanted) in verified {
-            let at = SUMMED.iter().position(|summed| summed == name).expect("a protocol whose checksum is verified");
-            let good = found.good[at];
-            assert!(
-                good >= *wanted,
-                "{what}: only {good} {name} checksums of {all} frames were verified, {wanted} expected: what is judged?"
-            );
+    pub(crate) fn judge(&self, least: usize) {
+        if let Err(why) = self.verdict(least) {
+            panic!("{}: {why}", self.what);
         }
+    }
+
+    /// The same without failing: what is wrong with the frames, or with how they were judged.
+    pub(crate) fn verdict(&self, least: usize) -> Result<(), String> {
+        let options: Vec<_> =
+            ["-T", "fields"].into_iter().chain(STATUS.iter().flat_map(|field| ["-e", field])).collect();
+        let all = self.tshark("frame", &options);
+        if all.len() < least {
+            return Err(format!("only {} frames were captured, {least} expected", all.len()));
+        }
+        let bad = self.list(BAD);
+        if !bad.is_empty() {
+            let first: Vec<_> = bad.iter().take(10).cloned().collect();
+            return Err(format!("{} of {} frames are bad:\n{}", bad.len(), all.len(), first.join("\n")));
+        }
+        // A tshark that verifies nothing finds nothing bad either.
+        let count = |column: usize, status: &str| {
+            let has = |line: &&String| {
+                line.split('\t').nth(column).is_some_and(|found| found.split(',').any(|one| one == status))
+            };
+            all.iter().filter(has).count()
+        };
+        let good: Vec<_> = (0..STATUS.len()).map(|column| count(column, "1")).collect();
+        if good.iter().all(|good| *good == 0) {
+            return Err(format!("tshark verified no checksum in {} frames", all.len()));
+        }
+        for ((column, field), good) in STATUS.iter().enumerate().zip(good) {
+            let unverified = count(column, "2");
+            if good == 0 && unverified != 0 {
+                return Err(format!("tshark verified no {field}, and left {unverified} frames out"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails unless tshark verified this protocol's checksum, and found it right, in at least `least` frames.
+    #[track_caller]
+    pub(crate) fn verified(&self, protocol: &str, least: usize) {
+        let count = self.count(&format!("{protocol}.checksum.status == 1"));
+        assert!(count >= least, "{}: only {count} frames have a good checksum of {protocol}", self.what);
     }
 
     /// Fails when a frame matches the filter.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,13 +15,8 @@ pub(crate) const SEQUENCE_AT: usize = 42;
 pub(crate) fn write_pcap<'a>(path: &Path, frames: impl IntoIterator<Item = &'a [u8]>) {
     let mut writer = PcapWriter::new(BufWriter::new(File::create(path).unwrap())).unwrap();
     for frame in frames {
-        append_frame(&mut writer, frame);
+        writer.write_packet(&PcapPacket::new(Duration::ZERO, frame.len() as u32, frame)).unwrap();
     }
-}
-
-/// Writes one more frame.
-pub(crate) fn append_frame(writer: &mut PcapWriter<impl Write>, frame: &[u8]) {
-    writer.write_packet(&PcapPacket::new(Duration::ZERO, frame.len() as u32, frame)).unwrap();
 }
 
 /// Gives every frame of a capture file to `take`.

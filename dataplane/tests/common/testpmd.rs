@@ -1,6 +1,6 @@
 //! DPDK's testpmd as a container: virtio_user is the guest's side of a vhost-user socket.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::process::Running;
 use super::{Scratch, unique};
@@ -26,17 +26,6 @@ impl Testpmd {
     /// worker is on CPU 1.
     #[track_caller]
     pub(crate) fn start(scratch: &Scratch, guests: &[Guest]) -> Self {
-        Self::start_with(scratch, guests, None)
-    }
-
-    /// Starts it with a port for one guest, whose frames it writes to a file; the file is whole after [`Self::quit`].
-    #[track_caller]
-    pub(crate) fn start_into(scratch: &Scratch, guest: &Guest, file: &Path) -> Self {
-        Self::start_with(scratch, std::slice::from_ref(guest), Some(file))
-    }
-
-    #[track_caller]
-    fn start_with(scratch: &Scratch, guests: &[Guest], file: Option<&Path>) -> Self {
         let number = unique();
         let mut line: Vec<String> = ["dpdk-testpmd", "--no-huge", "--no-pci", "--no-telemetry", "--lcores", "0@0,1@0"]
             .map(str::to_owned)
@@ -59,14 +48,10 @@ impl Testpmd {
             ));
             queues = queues.max(guest.queues);
         }
-        let forward = if let Some(file) = file {
-            line.extend(["--vdev".into(), format!("net_pcap_file,tx_pcap={}", file.display())]);
-            ["--forward-mode=io", "--port-topology=paired"]
-        } else {
-            ["--forward-mode=macswap", "--port-topology=loop"]
-        };
         line.push("--".into());
-        line.extend(forward.into_iter().chain(["--auto-start", "--nb-cores=1"]).map(str::to_owned));
+        line.extend(
+            ["--forward-mode=macswap", "--port-topology=loop", "--auto-start", "--nb-cores=1"].map(str::to_owned),
+        );
         line.push(format!("--rxq={queues}"));
         line.push(format!("--txq={queues}"));
         line.extend(["--rxd=256".into(), "--txd=256".into()]);
@@ -85,13 +70,6 @@ impl Testpmd {
     /// The end of its log.
     pub(crate) fn tail(&self) -> String {
         self.0.tail()
-    }
-
-    /// Asks it to end, and waits until it has: what it wrote is in its file then.
-    #[track_caller]
-    pub(crate) fn quit(mut self) {
-        self.0.signal("TERM");
-        self.0.wait(20);
     }
 
     /// kill -9.

@@ -1,7 +1,6 @@
 //! A running weir, asked through its own command line.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -62,7 +61,7 @@ impl Weir {
             None => Running::start(line, &log),
         };
         let mut weir = Self { process, socket: scratch.text("weir.sock"), config, stopped: false };
-        let until = std::time::Instant::now() + Duration::from_secs(30);
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
         loop {
             if let Some(status) = weir.process.ended() {
                 panic!("weir ended ({status}) instead of starting\n{toml}\n{}", weir.process.tail());
@@ -71,7 +70,7 @@ impl Weir {
                 return weir;
             }
             assert!(std::time::Instant::now() < until, "weir does not answer after 30 s\n{}", weir.process.tail());
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }
 
@@ -155,19 +154,6 @@ impl Weir {
     #[track_caller]
     pub(crate) fn received(&self) -> u64 {
         self.show("workers").as_array().expect("a list of workers").iter().map(|one| number(one, "/rx_packets")).sum()
-    }
-
-    /// For how long threads that may run on this CPU only were ready to run and were not let, because something else had it.
-    pub(crate) fn waited(&self, cpu: u16) -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
-        let waited = tasks.filter_map(|task| {
-            let read = |name: &str| std::fs::read_to_string(task.as_ref().ok()?.path().join(name)).ok();
-            let pinned = read("status")?.lines().any(|line| line == format!("Cpus_allowed_list:\t{cpu}"));
-            // Nanoseconds: run, waited; times run.
-            let nanos = read("schedstat")?.split_whitespace().nth(1)?.parse().ok()?;
-            pinned.then_some(Duration::from_nanos(nanos))
-        });
-        waited.sum()
     }
 
     /// Brings it to another configuration; what weir answers.

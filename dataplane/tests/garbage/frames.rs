@@ -97,14 +97,6 @@ pub(crate) fn tcp(words: u8, payload: &[u8]) -> Vec<u8> {
     segment
 }
 
-/// A TCP segment with its checksum.
-pub(crate) fn summed_tcp(payload: &[u8], from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
-    let mut segment = tcp(5, payload);
-    let sum = pseudo(from.into(), to.into(), 6, &segment);
-    segment[16..18].copy_from_slice(&sum.to_be_bytes());
-    segment
-}
-
 pub(crate) fn vxlan(flags: u8, vni: u32, inner: &[u8]) -> Vec<u8> {
     let [_, a, b, c] = vni.to_be_bytes();
     [&[flags, 0, 0, 0, a, b, c, 0], inner].concat()

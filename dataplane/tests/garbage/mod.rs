@@ -21,65 +21,43 @@ fn noise(random: &mut Random, most: usize) -> Vec<u8> {
     (0..random.below(most + 1)).map(|_| random.next() as u8).collect()
 }
 
-/// Whose frames they are: such as are not damaged have stations of their own, so that they can be told from others where
-/// they leave.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Lot {
-    Right,
-    Damaged,
-}
-
-/// What tells frames of [`Lot::Right`], in tshark's words. Two octets: damage does not make the one into the other.
-pub(crate) const IS_RIGHT: &str = "eth.src[3:2] == c5:c5";
-
 /// A station's address, from a set small enough that they meet.
-fn station(random: &mut Random, lot: Lot) -> [u8; 6] {
-    let [a, b] = if lot == Lot::Right { [0xc5, 0xc5] } else { [0, 1] };
-    [2, 0, 0, a, b, random.below(64) as u8]
+fn station(random: &mut Random) -> [u8; 6] {
+    [2, 0, 0, 0, 1, random.below(64) as u8]
 }
 
 /// A well formed frame as a container sends it.
-pub(crate) fn from_container(random: &mut Random, lot: Lot) -> Vec<u8> {
-    let source = station(random, lot);
+pub(crate) fn from_container(random: &mut Random) -> Vec<u8> {
+    let source = station(random);
     let to = match random.below(4) {
         0 => BROADCAST,
         1 => [1, 0, 0x5e, 0, 0, 1],
-        _ => station(random, lot),
+        _ => station(random),
     };
     let (near, far) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
     let between = Some((near.into(), far.into()));
-    let mut payload = noise(random, 200);
-    let mut ports = (1000, 2000);
-    if lot == Lot::Right {
-        // tshark guesses at protocols above UDP, and remembers between which ports it found one: these are for text only.
-        payload.fill(b'w');
-        ports = (30000, 40000);
-    }
+    let payload = noise(random, 200);
     let v4 = V4 { from: near, to: far, tos: random.next() as u8, fragment: 0 };
     match random.below(8) {
         0 => ethernet(BROADCAST, source, ARP, &arp(1, (source, near), far)),
-        1 => ethernet(to, source, IPV4, &v4.packet(17, &udp(ports.0, ports.1, &payload, between))),
-        2 => ethernet(to, source, IPV4, &v4.packet(6, &summed_tcp(&payload, near, far))),
+        1 => ethernet(to, source, IPV4, &v4.packet(17, &udp(1000, 2000, &payload, between))),
+        2 => ethernet(to, source, IPV4, &v4.packet(6, &tcp(5, &payload))),
         3 => ethernet(to, source, IPV4, &v4.packet(1, &echo_v4(&payload))),
-        4 => {
-            let between = Some((PEER_V6.into(), OURS_V6.into()));
-            ethernet(to, source, IPV6, &ipv6(PEER_V6, OURS_V6, 17, 64, &udp(ports.0, ports.1, &payload, between)))
-        }
+        4 => ethernet(to, source, IPV6, &ipv6(PEER_V6, OURS_V6, 17, 64, &udp(1000, 2000, &payload, None))),
         5 => {
             let to = [0x33, 0x33, 0xff, 0, 0, 1];
             let message = icmpv6(PEER_V6, OURS_V6, solicitation(OURS_V6, source));
             ethernet(to, source, IPV6, &ipv6(PEER_V6, OURS_V6, 58, 255, &message))
         }
-        // Nobody can say whether a protocol at random is right.
-        6 => ethernet(to, station(random, Lot::Damaged), random.next() as u16 | 0x0800, &payload),
-        _ => tagged(ethernet(to, source, IPV4, &v4.packet(17, &udp(ports.0, ports.1, &payload, None))), 10),
+        6 => ethernet(to, source, random.next() as u16 | 0x0800, &payload),
+        _ => tagged(ethernet(to, source, IPV4, &v4.packet(17, &udp(1, 2, &payload, None))), 10),
     }
 }
 
 /// An inner frame that a tunnel accepts.
-fn inner(random: &mut Random, lot: Lot) -> Vec<u8> {
+fn inner(random: &mut Random) -> Vec<u8> {
     loop {
-        let frame = from_container(random, lot);
+        let frame = from_container(random);
         if frame.get(12..14) != Some(&[0x81, 0]) {
             return frame;
         }
@@ -101,14 +79,14 @@ fn to_us_v6(next: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A well formed frame from the underlay.
-pub(crate) fn from_underlay(random: &mut Random, lot: Lot) -> Vec<u8> {
+pub(crate) fn from_underlay(random: &mut Random) -> Vec<u8> {
     let payload = noise(random, 200);
     let vni = random.pick(&[BLUE, RED]);
     match random.below(9) {
-        0..=2 => tunnel_v4(V4::TO_US, 8, vni, &inner(random, lot), random.below(2) == 0),
+        0..=2 => tunnel_v4(V4::TO_US, 8, vni, &inner(random), random.below(2) == 0),
         3 => {
             let between = Some((PEER_V6.into(), OURS_V6.into()));
-            to_us_v6(17, &udp(50000, 4789, &vxlan(8, vni, &inner(random, lot)), between))
+            to_us_v6(17, &udp(50000, 4789, &vxlan(8, vni, &inner(random)), between))
         }
         4 => ethernet(BROADCAST, PEER_MAC, ARP, &arp(1, (PEER_MAC, PEER_V4), OURS_V4)),
         5 => to_us_v4(&V4::TO_US.packet(1, &echo_v4(&payload))),
@@ -125,8 +103,7 @@ pub(crate) fn from_underlay(random: &mut Random, lot: Lot) -> Vec<u8> {
 /// `None` for reasons that are not about a packet's octets.
 pub(crate) fn aimed(reason: DropReason, random: &mut Random) -> Option<(bool, Vec<u8>)> {
     use DropReason as R;
-    let lot = Lot::Damaged;
-    let inner = inner(random, lot);
+    let inner = inner(random);
     let plain = || tunnel_v4(V4::TO_US, 8, BLUE, &inner, false);
     let cut = |mut frame: Vec<u8>, octets: usize| {
         frame.truncate(octets);
@@ -142,9 +119,9 @@ pub(crate) fn aimed(reason: DropReason, random: &mut Random) -> Option<(bool, Ve
             let frame = cut(plain(), 1 + random.below(13));
             return Some((random.below(2) == 0, frame));
         }
-        R::SourceMacMulticast => return near(set(from_container(random, lot), 6, 1 | random.next() as u8)),
-        R::VlanTruncated => return near(cut(tagged(from_container(random, lot), 10), 14 + random.below(4))),
-        R::VlanUnknown => return near(tagged(from_container(random, lot), 11 + random.below(4000) as u16)),
+        R::SourceMacMulticast => return near(set(from_container(random), 6, 1 | random.next() as u8)),
+        R::VlanTruncated => return near(cut(tagged(from_container(random), 10), 14 + random.below(4))),
+        R::VlanUnknown => return near(tagged(from_container(random), 11 + random.below(4000) as u16)),
         R::ArpMalformed => {
             let request = ethernet(BROADCAST, PEER_MAC, ARP, &arp(1, (PEER_MAC, PEER_V4), OURS_V4));
             if random.below(2) == 0 {
@@ -230,7 +207,7 @@ pub(crate) fn aimed(reason: DropReason, random: &mut Random) -> Option<(bool, Ve
         // Congestion experienced outside, not ECN capable inside (RFC 6040 § 4.2).
         R::EcnIllegal => {
             let ip = V4 { from: Ipv4Addr::new(10, 0, 0, 1), to: Ipv4Addr::new(10, 0, 0, 2), tos: 0, fragment: 0 };
-            let inner = ethernet(STATION, station(random, lot), IPV4, &ip.packet(17, &udp(1, 2, &[], None)));
+            let inner = ethernet(STATION, station(random), IPV4, &ip.packet(17, &udp(1, 2, &[], None)));
             tunnel_v4(V4 { tos: 3, ..V4::TO_US }, 8, BLUE, &inner, false)
         }
         _ => return None,
